@@ -1,0 +1,59 @@
+"""esteira: a whole MLOps platform that starts on a laptop with one command.
+
+The names below are the face that project files import; each loads its room only when asked for,
+so that `import esteira` costs milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from esteira.base.optional import load
+
+if TYPE_CHECKING:
+    from esteira.features.views import FeatureView as FeatureView
+    from esteira.pipelines.step import step as step
+    from esteira.project.definition import Canary as Canary
+    from esteira.project.definition import Project as Project
+    from esteira.project.definition import Retrain as Retrain
+    from esteira.project.definition import drift as drift
+    from esteira.project.definition import performance as performance
+    from esteira.registry.bundle import Model as Model
+    from esteira.training.gates import Gate as Gate
+
+__version__ = "0.1.0"
+
+_FACE = {
+    "Canary": "esteira.project.definition:Canary",
+    "FeatureView": "esteira.features.views:FeatureView",
+    "Gate": "esteira.training.gates:Gate",
+    "Model": "esteira.registry.bundle:Model",
+    "Project": "esteira.project.definition:Project",
+    "Retrain": "esteira.project.definition:Retrain",
+    "drift": "esteira.project.definition:drift",
+    "performance": "esteira.project.definition:performance",
+    "step": "esteira.pipelines.step:step",
+}
+
+__all__ = [
+    "Canary",
+    "FeatureView",
+    "Gate",
+    "Model",
+    "Project",
+    "Retrain",
+    "__version__",
+    "drift",
+    "performance",
+    "step",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _FACE:
+        raise AttributeError(f"module 'esteira' has no attribute {name!r}")
+    return load(_FACE[name])
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""What every room stands on: errors, records, ports, settings, clock, logs, durable files."""

@@ -1,0 +1,82 @@
+"""Atomic writes: after `kill -9` a file is either the old one or the new one, whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from esteira.base.errors import StorageUnwritable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def writing(place: Path | str) -> Iterator[None]:
+    """Turn the operating system's refusals into one error that says the mend. Raises: StorageUnwritable."""
+    try:
+        yield
+    except OSError as refused:
+        raise StorageUnwritable(str(place), refused.strerror or str(refused)) from refused
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Replace `path` with `content` at once and durably: temp file, fsync, rename.
+
+    Raises: StorageUnwritable.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+@contextmanager
+def folder_atomic(target: Path) -> Iterator[Path]:
+    """A scratch folder that becomes `target` when the block ends well, and vanishes when it does not.
+
+    If `target` exists by then (another process was first) it is kept. Raises: StorageUnwritable.
+    """
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=".tmp-"))
+    try:
+        yield scratch
+        with writing(target):
+            _sync_tree(scratch)
+            if not target.exists():
+                scratch.replace(target)
+            sync_folder(target.parent)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        else:
+            sync_folder(path)

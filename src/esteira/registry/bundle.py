@@ -1,0 +1,70 @@
+"""A model as files: native formats only, each with its digest, nothing pickled.
+
+bundle/
+  model.json     runtime, signature, facts, and the digest of every other file
+  <payload>      what the runtime loads: model.txt (LightGBM), model.skops (scikit-learn)…
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from esteira.base.digest import canonical_json, digest_bytes
+from esteira.base.errors import CorruptArtifact
+from esteira.registry.signature import Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+CARD = "model.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A trained model: which runtime loads it, what it asks for, and its native files.
+
+    Equal training gives equal bytes, so `facts` holds no time and no machine.
+    """
+
+    runtime: str  # a name in serving's table of runtimes
+    signature: Signature
+    files: Mapping[str, bytes]
+    facts: Mapping[str, Any] = field(default_factory=dict)  # JSON values: parameters, rows, rounds…
+
+    def save(self, folder: Path) -> None:
+        """Write the bundle into an existing folder."""
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
+        card = {
+            "runtime": self.runtime,
+            "signature": self.signature.to_plain(),
+            "facts": dict(self.facts),
+            "files": {name: digest_bytes(content) for name, content in sorted(self.files.items())},
+        }
+        (folder / CARD).write_bytes(canonical_json(card))
+
+    @classmethod
+    def load(cls, folder: Path) -> Model:
+        """Read a bundle and check every digest. Raises: CorruptArtifact (a changed, missing or extra file)."""
+        try:
+            card = json.loads((folder / CARD).read_bytes())
+            signature = Signature.from_plain(card["signature"])
+            expected: dict[str, str] = card["files"]
+            runtime, facts = card["runtime"], card["facts"]
+        except (OSError, ValueError, KeyError, TypeError) as broken:
+            raise CorruptArtifact(
+                f"model bundle {folder.name}", "a readable model.json", str(broken)
+            ) from broken
+        found = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file() and p.name != CARD}
+        if set(found) != set(expected):
+            names = ", ".join(sorted(set(found) ^ set(expected)))
+            raise CorruptArtifact(f"model bundle {folder.name}", "exactly its files", f"other: {names}")
+        for name, digest in expected.items():
+            if digest_bytes(found[name]) != digest:
+                raise CorruptArtifact(
+                    f"{name} of model bundle {folder.name}", digest, digest_bytes(found[name])
+                )
+        return cls(runtime, signature, found, facts)
