@@ -81,13 +81,11 @@ class CheckFailed(EsteiraError):
 
 
 class CorruptArtifact(EsteiraError):
-    """Stored bytes are not what their digest says."""
+    """Stored bytes are not what was written; for files, their digest is not the recorded one."""
 
     def __init__(self, what: str, expected: str, found: str) -> None:
-        super().__init__(
-            f"{what} is corrupt: its digest is {found[:12]}, expected {expected[:12]}; "
-            "restore it from a backup, or delete it and run the pipeline again"
-        )
+        mend = "restore it from a backup, or delete it and run the pipeline again"
+        super().__init__(f"{what} is corrupt: expected {expected[:80]}, found {found[:80]}; {mend}")
         self.what, self.expected, self.found = what, expected, found
 
 

@@ -48,7 +48,10 @@ class Model:
 
     @classmethod
     def load(cls, folder: Path) -> Model:
-        """Read a bundle and check every digest. Raises: CorruptArtifact (a changed, missing or extra file)."""
+        """Read a bundle and check every digest.
+
+        Raises: CorruptArtifact (a changed, missing or extra file).
+        """
         try:
             card = json.loads((folder / CARD).read_bytes())
             signature = Signature.from_plain(card["signature"])
