@@ -13,9 +13,11 @@ from esteira.base.optional import load
 if TYPE_CHECKING:
     from esteira.features.views import FeatureView as FeatureView
     from esteira.pipelines.step import step as step
-    from esteira.project.definition import Canary as Canary
+    from esteira.serving.rollout.plan import CanaryPlan as Canary
     from esteira.project.definition import Project as Project
-    from esteira.project.definition import Retrain as Retrain
+    from esteira.project.definition import Rehearsal as Rehearsal
+    from esteira.retraining.policy import RetrainPolicy as Retrain
+    from esteira.project.definition import TableSource as TableSource
     from esteira.project.definition import drift as drift
     from esteira.project.definition import performance as performance
     from esteira.registry.bundle import Model as Model
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _FACE = {
-    "Canary": "esteira.project.definition:Canary",
+    "Canary": "esteira.serving.rollout.plan:CanaryPlan",
     "FeatureView": "esteira.features.views:FeatureView",
     "Gate": "esteira.training.gates:Gate",
     "Model": "esteira.registry.bundle:Model",
     "Project": "esteira.project.definition:Project",
-    "Retrain": "esteira.project.definition:Retrain",
+    "Rehearsal": "esteira.project.definition:Rehearsal",
+    "Retrain": "esteira.retraining.policy:RetrainPolicy",
+    "TableSource": "esteira.project.definition:TableSource",
     "drift": "esteira.project.definition:drift",
     "performance": "esteira.project.definition:performance",
     "step": "esteira.pipelines.step:step",
@@ -41,7 +45,9 @@ __all__ = [
     "Gate",
     "Model",
     "Project",
+    "Rehearsal",
     "Retrain",
+    "TableSource",
     "__version__",
     "drift",
     "performance",

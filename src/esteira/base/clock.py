@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esteira.base.errors import BadInput, NaiveTime
+from esteira.base.files import writing
 from esteira.base.optional import open_by_scheme, path_of
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class SystemClock:
 class SimulatedClock:
     """A clock that stands still until it is set; with a file, every process that opens it sees one time.
 
-    Raises: BadInput when it is set backwards.
+    Raises: BadInput when it is set backwards, StorageUnwritable when its file cannot be made.
     >>> clock = SimulatedClock(start=datetime(2013, 1, 1, tzinfo=UTC))
     >>> clock.advance(timedelta(hours=1)); clock.now().isoformat()
     '2013-01-01T01:00:00+00:00'
@@ -79,17 +80,21 @@ class SimulatedClock:
 
     def __init__(self, url: str = "", *, start: datetime | None = None) -> None:
         self.url = url
-        self._cell: mmap.mmap | bytearray = self._map(Path(path_of(url))) if url else bytearray(_CELL.size)
+        path, _, query = path_of(url).partition("?start=")
+        self._cell: mmap.mmap | bytearray = self._map(Path(path)) if path else bytearray(_CELL.size)
+        if query:
+            start = parse_time(query, "the start of the simulated clock")
         if start is not None and self.micros() == 0:
             self.set(start)
 
     @staticmethod
     def _map(path: Path) -> mmap.mmap:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
-            if file.tell() < _CELL.size:
-                file.truncate(_CELL.size)
-            return mmap.mmap(file.fileno(), _CELL.size)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a+b") as file:
+                if file.tell() < _CELL.size:
+                    file.truncate(_CELL.size)
+                return mmap.mmap(file.fileno(), _CELL.size)
 
     def micros(self) -> int:
         return int(_CELL.unpack_from(self._cell)[0])
@@ -111,7 +116,9 @@ _CLOCKS = {"system": "esteira.base.clock:SystemClock", "simulated": "esteira.bas
 
 
 def open_clock(url: str) -> Clock:
-    """`system:`, or `simulated:PATH` for a clock that several processes share. Raises: UnknownScheme.
+    """`system:`, or `simulated:PATH?start=TIME` for a clock that several processes share.
+
+    Raises: UnknownScheme, BadInput.
 
     >>> open_clock("system:").now().tzinfo is UTC
     True

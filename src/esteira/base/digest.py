@@ -6,6 +6,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from esteira.base.errors import BadInput
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -19,6 +21,19 @@ def canonical_json(value: object) -> bytes:
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode()
+
+
+def json_text(value: object, what: str) -> str:
+    """The canonical JSON of something that a caller gave to be kept.
+
+    Raises: BadInput, naming `what`.
+    >>> json_text({"rows": 3}, "facts")
+    '{"rows":3}'
+    """
+    try:
+        return canonical_json(value).decode()
+    except (TypeError, ValueError) as wrong:
+        raise BadInput(f"{what} must be JSON values (finite numbers, text, lists): {wrong}") from wrong
 
 
 def digest_bytes(content: bytes | memoryview) -> str:

@@ -24,11 +24,15 @@ class Database:
     Raises: StorageUnwritable (read-only or full disk), CorruptArtifact (not a database).
     """
 
-    def __init__(self, url: str, schema: str) -> None:
+    def __init__(self, url: str, schema: str = "") -> None:
         self.path = Path(path_of(url))
         self._local = threading.local()
         with writing(self.path.parent):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.ensure(schema)
+
+    def ensure(self, schema: str) -> None:
+        """Create what is missing; `schema` holds `CREATE … IF NOT EXISTS` statements."""
         with self._translated():
             self._connection().executescript(schema)
 
@@ -55,10 +59,11 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # a full disk has already rolled back
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     def changes(self) -> int:
         """A number that differs after any other connection has committed: cheap to poll."""

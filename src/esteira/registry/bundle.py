@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CARD = "model.json"
+# What a model.skops may hold beyond skops' own safe list, decided here and never read from the file itself:
+# the dtype that an imputer remembers, which carries no code.
+SKOPS_TYPES = ("numpy.dtype",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from esteira.base.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -119,6 +119,33 @@ class Signature:
             matrix[:, at] = _encoded(column, table[column.name])
         return matrix
 
+    def decode_row(self, row: Sequence[float]) -> dict[str, float | str | None]:
+        """The model's numbers by column, in words again: the inverse of `encode_row`; missing is None.
+
+        >>> Signature((Column("carrier", "category", ("AA", "UA")),), "late").decode_row([1.0])
+        {'carrier': 'UA'}
+        """
+        values: dict[str, float | str | None] = {}
+        for column, number in zip(self.columns, row, strict=True):
+            if math.isnan(number):
+                values[column.name] = None
+            else:
+                values[column.name] = column.categories[int(number)] if column.kind == "category" else number
+        return values
+
+    def recode(self, matrix: NDArray[np.float64], to: Signature) -> NDArray[np.float64]:
+        """A matrix of this signature as another's: columns by name, category codes by meaning.
+
+        Shapes: (rows, columns) in, (rows, to's columns) out. Raises: WrongInput (a column only `to` has).
+        """
+        recoded = np.empty((len(matrix), len(to.columns)), dtype=np.float64)
+        for at, column in enumerate(to.columns):
+            if column.name not in self.names:
+                raise WrongInput(column.name, "in the logged vector", f"only {', '.join(self.names)}")
+            source = self.names.index(column.name)
+            recoded[:, at] = _recoded(matrix[:, source], self.columns[source], column)
+        return recoded
+
     def to_plain(self) -> dict[str, Any]:
         """The signature as JSON values."""
         columns = [
@@ -148,6 +175,16 @@ class Signature:
             ViewRef(v["name"], tuple(v["keys"]), tuple(v["features"]), v["ttl_us"]) for v in plain["views"]
         )
         return cls(columns, plain["target"], views)
+
+
+def _recoded(codes: NDArray[np.float64], old: Column, new: Column) -> NDArray[np.float64]:
+    if old.categories == new.categories:
+        return codes
+    meaning = {name: float(code) for code, name in enumerate(new.categories)}
+    table = np.array([meaning.get(name, MISSING) for name in old.categories] + [MISSING])
+    known = np.nan_to_num(codes, nan=len(old.categories)).astype(np.intp)
+    moved: NDArray[np.float64] = table[known]
+    return moved
 
 
 def _finite(column: Column, value: float) -> float:

@@ -1,0 +1,93 @@
+"""Parse the command line, call one verb, turn errors into one line and an exit code.
+
+Exit codes: 0 done, 1 a check or a gate failed, 2 bad input or usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from esteira import __version__
+from esteira.base.errors import BadInput, EsteiraError
+from esteira.base.optional import load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE, FAILED, BAD = 0, 1, 2
+
+# verb → (module with `configure(parser)` and `run(arguments) -> int`, one line, an example)
+VERBS = {
+    "demo": ("demo", "the ring on real data, from an empty folder to a retrained model", "esteira demo"),
+    "init": ("init", "make a new project folder", "esteira init flights"),
+    "run": (
+        "run",
+        "ingest what is new and run the pipeline, cached and resumable",
+        "esteira run --set days=60",
+    ),
+    "up": ("up", "serve the gateway, the monitors and the pages", "esteira up"),
+    "status": ("status", "what serves, what alarms, what runs", "esteira status --json"),
+    "deploy": ("deploy", "put a model version into production", "esteira deploy 3 --canary"),
+    "rollback": (
+        "rollback",
+        "return to the champion before this one",
+        "esteira rollback --reason 'bad scores'",
+    ),
+    "trace": ("trace", "walk a prediction back to its data", "esteira trace 20130715-UA-1545-EWR-0515"),
+    "reproduce": ("reproduce", "build a model version again and compare the bytes", "esteira reproduce 2"),
+    "verify": ("verify", "check the audit chain, the stores and every digest", "esteira verify"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells the mend with the usage error, and exits with 2."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.exit(BAD, f"esteira: {message}\nsee: {self.prog} --help\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    verb = next((word for word in words if not word.startswith("-")), None)
+    parser = _parser(verb)
+    try:
+        chosen = parser.parse_args(words)
+        if chosen.verb is None:
+            parser.print_help()
+            return BAD
+        return int(load(f"esteira.cli.{VERBS[chosen.verb][0]}:run")(chosen))
+    except SystemExit as usage:
+        return int(usage.code or 0)
+    except EsteiraError as known:
+        print(f"esteira: {known}", file=sys.stderr)
+        return BAD if isinstance(known, BadInput) else FAILED
+    except KeyboardInterrupt:
+        print("esteira: interrupted; the same command resumes", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _parser(verb: str | None) -> argparse.ArgumentParser:
+    """The parser; only the verb that was asked for configures its options."""
+    parser = _Parser(
+        prog="esteira",
+        description="A whole MLOps platform that starts on a laptop with one command.",
+        epilog="example: esteira demo",
+    )
+    parser.add_argument("--version", action="version", version=f"esteira {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
+    for name, (module, line, example) in VERBS.items():
+        child = verbs.add_parser(
+            name, help=line, description=f"{line[0].upper()}{line[1:]}.", epilog=f"example: {example}"
+        )
+        if name == verb:
+            child.add_argument("--json", action="store_true", help="print one JSON object for machines")
+            child.add_argument("-C", "--folder", default=".", help="the project folder (default: here)")
+            load(f"esteira.cli.{module}:configure")(child)
+    return parser

@@ -1,0 +1,50 @@
+"""`esteira up`: gateway, monitors and pages, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from esteira.cli.output import console
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--every",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="between two rounds of the ring (default: 10)",
+    )
+
+
+def run(arguments: Namespace) -> int:
+    from esteira.cli.page import page
+    from esteira.project.feed import OnlineFeed
+    from esteira.project.ring import Ring
+    from esteira.project.station import open_station
+    from esteira.serving.process import GatewayProcess
+
+    station = open_station(arguments.folder)
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    with ExitStack() as stack:
+        ring = Ring(station)
+        ring.ingest(station.clock.now())
+        feed = OnlineFeed(station.project.views, station.online)
+        feed.catch_up(station.tables, station.clock.now())
+        gateway = stack.enter_context(GatewayProcess(station.settings.root))
+        url = stack.enter_context(page(station.settings.root))
+        console().print(f"gateway {gateway.url}\npages   {url}\nstop with Ctrl-C", markup=False)
+        while not stop.wait(arguments.every):
+            now = station.clock.now()
+            if ring.ingest(now):
+                feed.catch_up(station.tables, now)
+            ring.tick(now)
+    return 0

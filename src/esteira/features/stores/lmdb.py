@@ -1,0 +1,221 @@
+"""LMDB as the online store: one memory-mapped file that many processes read while one writes.
+
+A write is one transaction: after `kill -9` it is there whole or not at all. The data are synced before a
+write returns, the page that points to them with the next write, so a power loss may undo the last write,
+never half of it; `materialize` brings it back. A read begins a transaction of its own, which LMDB renews
+from the one before, and thus sees every write that has ended, in whichever process.
+
+LMDB forbids a process to open one environment twice, so all stores of a process on one folder share it; a
+process that forks opens its stores after the fork. The readers' table lies in the folder, so reading needs
+a writable folder too.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lmdb
+import msgspec
+
+from esteira.base.errors import CorruptArtifact, EsteiraError, StorageUnwritable
+from esteira.base.files import writing
+from esteira.base.optional import path_of
+from esteira.features.latest import latest_rows
+from esteira.features.packing import pack_key, pack_layout_key, pack_rows, unpack_row, version_of
+from esteira.features.stores.port import Layout, StoredRow, ViewChanged
+from esteira.features.views import BoundView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
+
+    from esteira.features.views import FeatureView
+
+MAP_BYTES = 1 << 26  # to begin with; it doubles whenever it is full
+_READERS = 1024
+_PATIENCE = 10_000  # milliseconds to wait for a map that another process has grown
+_CORRUPT = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
+_UNWRITTEN_PAGES = 16  # LMDB may leave the last pages it counted unwritten
+
+
+class LmdbStore:
+    """The store in a folder. Raises: StorageUnwritable, CorruptArtifact.
+
+    >>> import tempfile
+    >>> store = LmdbStore(f"lmdb:{tempfile.mkdtemp()}")
+    >>> store.read("weather", ("JFK",)) is None
+    True
+    >>> store.close()
+    """
+
+    def __init__(self, url: str, *, readonly: bool = False, map_bytes: int = MAP_BYTES) -> None:
+        self._folder, self._readonly = Path(path_of(url)), readonly
+        self._shared = _share(self._folder, map_bytes)
+        self._limit, self._is_closed = self._shared.limit, False
+
+    def write(self, view: FeatureView, rows: pa.Table) -> int:
+        """See `OnlineStore.write`."""
+        if self._readonly:
+            raise StorageUnwritable(str(self._folder), "the store was opened to be read only")
+        latest = latest_rows(BoundView(view, rows))
+        keys = (pack_key(view.qualified, key, self._limit) for key in latest.keys)
+        packed = sorted(zip(keys, pack_rows(latest), strict=True))
+        try:
+            return self._shared.write(lambda transaction: self._put(transaction, view, packed))
+        except lmdb.Error as refused:
+            raise _in_our_words(self._folder, refused) from refused
+
+    def _put(self, transaction: Any, view: FeatureView, packed: Sequence[tuple[bytes, bytes]]) -> int:  # noqa: ANN401
+        self._settle_layout(transaction, view)
+        kept = 0
+        for key, row in packed:
+            found = transaction.get(key)
+            if found is None or version_of(found) < version_of(row):
+                transaction.put(key, row)
+                kept += 1
+        return kept
+
+    def _settle_layout(self, transaction: Any, view: FeatureView) -> None:  # noqa: ANN401 - of lmdb
+        name, layout = view.qualified, Layout(view.keys, view.features)
+        place = pack_layout_key(name, self._limit)
+        found = transaction.get(place)
+        if found is None:
+            transaction.put(place, msgspec.json.encode(layout))
+        elif (stored := msgspec.json.decode(found, type=Layout)) != layout:
+            raise ViewChanged(name, stored, layout)
+
+    def read(self, view_name: str, key: tuple[str, ...]) -> StoredRow | None:
+        """See `OnlineStore.read`."""
+        return self.read_many([(view_name, key)])[0]
+
+    def read_many(self, lookups: Sequence[tuple[str, tuple[str, ...]]]) -> list[StoredRow | None]:
+        """See `OnlineStore.read_many`. Raises: CorruptArtifact."""
+        limit = self._limit
+        found = self._fetch([pack_key(view_name, key, limit) for view_name, key in lookups])
+        return [None if row is None else unpack_row(row) for row in found]
+
+    def layout(self, view_name: str) -> Layout | None:
+        """See `OnlineStore.layout`."""
+        (found,) = self._fetch([pack_layout_key(view_name, self._limit)])
+        return None if found is None else msgspec.json.decode(found, type=Layout)
+
+    def _fetch(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        try:
+            return self._shared.fetch(keys)
+        except lmdb.Error as refused:
+            raise _in_our_words(self._folder, refused) from refused
+
+    def close(self) -> None:
+        """Let go of the folder; the last store of the process on it closes the files."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._shared.release()
+
+
+class _Environment:
+    """The one LMDB environment of this process on a folder, with its map that grows.
+
+    py-lmdb breaks when the map is moved under a transaction of another thread, so a read holds a lock for
+    its microsecond.
+    """
+
+    def __init__(self, folder: Path, map_bytes: int) -> None:
+        self._lmdb = lmdb.open(
+            str(folder), map_size=map_bytes, metasync=False, max_readers=_READERS, max_spare_txns=1
+        )
+        self._refuse_a_short_file(folder)
+        self.identity = _identity(folder)
+        self.limit: int = self._lmdb.max_key_size()
+        self.users = 0
+        self._reading, self._writing = threading.Lock(), threading.Lock()
+
+    def fetch(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values of several keys, as of one moment."""
+        for _ in range(_PATIENCE):
+            with self._reading:
+                try:
+                    transaction = self._lmdb.begin()
+                    try:
+                        return [transaction.get(key) for key in keys]
+                    finally:
+                        transaction.abort()
+                except lmdb.MapResizedError:
+                    with suppress(lmdb.Error):  # a writer of ours is about to do the same
+                        self._lmdb.set_mapsize(0)
+            time.sleep(0.001)
+        raise lmdb.MapResizedError("the map could not be adopted")
+
+    def write(self, act: Callable[[Any], int]) -> int:
+        """Do `act` in one transaction, again with a larger map when it is full."""
+        with self._writing:
+            self._lmdb.reader_check()  # a reader that was killed must not keep old pages alive
+            while True:
+                try:
+                    with self._lmdb.begin(write=True) as transaction:
+                        return act(transaction)
+                except lmdb.MapFullError:
+                    self._resize(2 * self._lmdb.info()["map_size"])
+                except lmdb.MapResizedError:
+                    self._resize(0)
+
+    def _resize(self, size: int) -> None:
+        with self._reading:
+            self._lmdb.set_mapsize(size)
+
+    def _refuse_a_short_file(self, folder: Path) -> None:
+        """A file that was cut short would kill the process when it is read."""
+        expected = (self._lmdb.info()["last_pgno"] + 1 - _UNWRITTEN_PAGES) * self._lmdb.stat()["psize"]
+        found = (folder / "data.mdb").stat().st_size
+        if found < expected:
+            self._lmdb.close()
+            raise CorruptArtifact(f"online store {folder}", f"at least {expected} bytes", f"{found}")
+
+    def release(self) -> None:
+        """One user less; the last one closes it."""
+        with _OPENING:
+            self.users -= 1
+            if not self.users:
+                del _OPEN[self.identity]
+                self._lmdb.close()
+
+
+_OPEN: dict[tuple[int, int], _Environment] = {}
+_OPENING = threading.Lock()
+
+
+def _share(folder: Path, map_bytes: int) -> _Environment:
+    with writing(folder), _OPENING:
+        folder.mkdir(parents=True, exist_ok=True)
+        environment = _OPEN.get(_identity(folder))
+        if environment is None:
+            environment = _open(folder, map_bytes)
+            _OPEN[environment.identity] = environment
+        environment.users += 1
+        return environment
+
+
+def _open(folder: Path, map_bytes: int) -> _Environment:
+    try:
+        return _Environment(folder, map_bytes)
+    except lmdb.Error as refused:
+        raise _in_our_words(folder, refused) from refused
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """The file itself, whatever its path: a folder that was deleted and made again is another one."""
+    try:
+        found = (folder / "data.mdb").stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return found.st_dev, found.st_ino
+
+
+def _in_our_words(folder: Path, refused: lmdb.Error) -> EsteiraError:
+    if isinstance(refused, _CORRUPT):
+        return CorruptArtifact(f"online store {folder}", "an LMDB environment", str(refused))
+    return StorageUnwritable(str(folder), str(refused))

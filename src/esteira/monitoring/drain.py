@@ -1,0 +1,119 @@
+"""From segments to tables, each record exactly once, also when killed in between.
+
+The range to move is written down first, then appended under a token made of it, then passed. A drain that
+finds a range written down moves that one, not a longer one: the table knows its token and refuses it twice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from esteira.base.digest import digest_json
+from esteira.base.files import writing
+from esteira.monitoring.prediction_log import LABELS, PREDICTIONS, labels_table, predictions_table
+from esteira.monitoring.segments import folder_of, read_segments, remove_drained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from esteira.base.records import TableVersion
+    from esteira.base.sqlite import Database
+
+    Append = Callable[[str, pa.Table, str], TableVersion]
+    Cursor = dict[str, int]
+
+_SCHEMA = "CREATE TABLE IF NOT EXISTS drain (kind TEXT PRIMARY KEY, passed TEXT NOT NULL, planned TEXT)"
+_TABLES: Mapping[str, Callable[[Sequence[bytes]], pa.Table]] = {
+    PREDICTIONS: predictions_table,
+    LABELS: labels_table,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """How many records one drain moved."""
+
+    predictions: int
+    labels: int
+
+
+def drain(folder_url: str, append: Append, state: Database) -> Drained:
+    """Move all that is new in the segments of a folder to the tables `predictions` and `labels`.
+
+    `append(table, rows, token)` must do nothing the second time it gets a token. Where it stands is kept in
+    `state`: one folder per state database. Segments that no writer holds are deleted once passed. A second
+    drain of the folder waits for the first.
+
+    Raises: StorageUnwritable, CorruptArtifact, and what `append` raises; calling again resumes.
+    """
+    folder = folder_of(folder_url)
+    with state.transaction() as connection:
+        connection.execute(_SCHEMA)
+    with _alone(folder):
+        moved = {kind: _drain_kind(folder, kind, append, _Ledger(state, kind)) for kind in _TABLES}
+    return Drained(moved[PREDICTIONS], moved[LABELS])
+
+
+def _drain_kind(folder: Path, kind: str, append: Append, ledger: _Ledger) -> int:
+    moved = 0
+    while True:
+        passed, planned = ledger.read()
+        records, until = read_segments(folder, kind, passed, planned)
+        if planned is None and not records:
+            break
+        if planned is None:
+            ledger.plan(until)
+        if records:
+            append(kind, _TABLES[kind](records), _token(kind, passed, planned or until))
+        ledger.passed(until)
+        moved += len(records)
+    remove_drained(folder, kind, passed)
+    return moved
+
+
+def _token(kind: str, start: Cursor, until: Cursor) -> str:
+    return f"{kind}:{digest_json([start, until])}"
+
+
+class _Ledger:
+    """Where the drain of one kind stands, and the range it is about to move."""
+
+    def __init__(self, state: Database, kind: str) -> None:
+        self._state, self._kind = state, kind
+
+    def read(self) -> tuple[Cursor, Cursor | None]:
+        rows = self._state.rows("SELECT passed, planned FROM drain WHERE kind = ?", (self._kind,))
+        if not rows:
+            return {}, None
+        passed, planned = rows[0]
+        return json.loads(passed), None if planned is None else json.loads(planned)
+
+    def plan(self, until: Cursor) -> None:
+        with self._state.transaction() as connection:
+            connection.execute(
+                "INSERT INTO drain (kind, passed, planned) VALUES (?, '{}', ?) "
+                "ON CONFLICT (kind) DO UPDATE SET planned = excluded.planned",
+                (self._kind, json.dumps(until)),
+            )
+
+    def passed(self, until: Cursor) -> None:
+        with self._state.transaction() as connection:
+            sql = "UPDATE drain SET passed = ?, planned = NULL WHERE kind = ?"
+            connection.execute(sql, (json.dumps(until), self._kind))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "drain.lock").open("ab")
+    with lock:
+        fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,153 @@
+"""The logs between the gateway and the tables: predictions and the labels that come later."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from esteira.base.errors import BadInput, CorruptArtifact
+from esteira.monitoring.segments import SegmentWriter, folder_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from esteira.base.records import Label, Prediction
+
+PREDICTIONS, LABELS = "predictions", "labels"  # kinds of segments, and the tables they become
+
+_TIME = pa.timestamp("us", tz="UTC")
+PREDICTIONS_SCHEMA = pa.schema(
+    {
+        "id": pa.string(),
+        "at": _TIME,
+        "model": pa.string(),
+        "version": pa.int32(),
+        "arm": pa.string(),
+        "revision": pa.int64(),
+        "key": pa.string(),
+        "score": pa.float64(),
+        "latency": pa.float64(),  # seconds
+        "vector": pa.list_(pa.float64()),
+    }
+)
+LABELS_SCHEMA = pa.schema(
+    {
+        "prediction_id": pa.string(),
+        "value": pa.float64(),
+        "observed_at": _TIME,
+        "ingested_at": _TIME,
+        "revision": pa.int64(),
+    }
+)
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_prediction = msgspec.msgpack.Decoder(
+    tuple[str, int, str, int, str, int, str, float, float, bytes]
+).decode
+_decode_label = msgspec.msgpack.Decoder(tuple[str, float, int, int, int]).decode
+
+
+class PredictionLog:
+    """The sink of a gateway worker: predictions go to segment files in the folder of a `file:` URL.
+
+    Raises: UnknownScheme, BadInput (a worker name that is no file name), StorageUnwritable.
+    """
+
+    def __init__(self, url: str, worker: str, flush_ms: int = 50) -> None:
+        self._writer: SegmentWriter[Prediction] = SegmentWriter(
+            folder_of(url), PREDICTIONS, worker, encode_prediction, flush_ms=flush_ms
+        )
+        self.write = self._writer.write  # the hot path: no call in between
+        self.flush = self._writer.flush
+
+    @property
+    def dropped(self) -> int:
+        """How many predictions were given up because the disk refused them."""
+        return self._writer.dropped
+
+    def close(self) -> None:
+        """Flush and end."""
+        self._writer.close()
+
+
+class LabelLog:
+    """Where labels arrive; as `PredictionLog`."""
+
+    def __init__(self, url: str, worker: str, flush_ms: int = 50) -> None:
+        self._writer: SegmentWriter[Label] = SegmentWriter(
+            folder_of(url), LABELS, worker, encode_label, flush_ms=flush_ms
+        )
+        self.write = self._writer.write
+        self.flush = self._writer.flush
+
+    @property
+    def dropped(self) -> int:
+        """How many labels were given up because the disk refused them."""
+        return self._writer.dropped
+
+    def close(self) -> None:
+        """Flush and end."""
+        self._writer.close()
+
+
+def encode_prediction(p: Prediction) -> bytes:
+    """The payload of a prediction; its vector as raw little-endian float64.
+
+    The conversions make NumPy scalars plain, so that whatever is written can be read.
+    """
+    vector = struct.pack(f"<{len(p.vector)}d", *p.vector)
+    numbers = float(p.score), float(p.latency)
+    return _encode(
+        (p.id, int(p.at), p.model, int(p.version), p.arm, int(p.revision), p.key, *numbers, vector)
+    )
+
+
+def encode_label(label: Label) -> bytes:
+    """The payload of a label."""
+    times = int(label.observed_at), int(label.ingested_at)
+    return _encode((label.prediction_id, float(label.value), *times, int(label.revision)))
+
+
+def predictions_table(payloads: Sequence[bytes]) -> pa.Table:
+    """Payloads as a table of `PREDICTIONS_SCHEMA`. Raises: CorruptArtifact."""
+    *columns, vectors = _columns(payloads, _decode_prediction, PREDICTIONS_SCHEMA)
+    values = np.frombuffer(b"".join(vectors), dtype="<f8")
+    offsets = np.zeros(len(vectors) + 1, dtype=np.int32)
+    np.cumsum([len(raw) // 8 for raw in vectors], out=offsets[1:])
+    arrays = [pa.array(c, t) for c, t in zip(columns, PREDICTIONS_SCHEMA.types, strict=False)]
+    lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
+    return pa.Table.from_arrays([*arrays, lists], schema=PREDICTIONS_SCHEMA)
+
+
+def labels_table(payloads: Sequence[bytes]) -> pa.Table:
+    """Payloads as a table of `LABELS_SCHEMA`. Raises: CorruptArtifact."""
+    columns = _columns(payloads, _decode_label, LABELS_SCHEMA)
+    arrays = [pa.array(c, t) for c, t in zip(columns, LABELS_SCHEMA.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=LABELS_SCHEMA)
+
+
+def vectors_of(predictions: pa.Table, width: int) -> NDArray[np.float64]:
+    """What the model saw, as a matrix of shape (rows, width).
+
+    Raises: BadInput when a vector has another width: the rows are of models with other signatures.
+    """
+    lists = predictions["vector"].combine_chunks()
+    found = np.diff(lists.offsets.to_numpy())
+    if lists.null_count or (found != width).any():
+        raise BadInput(f"predictions with other than {width} values; keep the rows of one model version")
+    matrix: NDArray[np.float64] = lists.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+    return matrix
+
+
+def _columns(payloads: Sequence[bytes], decode: Any, schema: pa.Schema) -> list[Sequence[Any]]:  # noqa: ANN401
+    try:
+        rows = [decode(payload) for payload in payloads]
+    except msgspec.MsgspecError as wrong:
+        raise CorruptArtifact("a segment", f"records of {', '.join(schema.names)}", str(wrong)) from wrong
+    return list(zip(*rows, strict=True)) if rows else [()] * len(schema)

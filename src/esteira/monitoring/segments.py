@@ -1,0 +1,259 @@
+"""Append-only files of framed records: what a writer has flushed survives `kill -9`, whole or not at all.
+
+A segment is a run of frames `[u32 length][u32 crc32][payload]`, little-endian. Each writer makes its own
+files and never opens an old one; it holds a lock on the file it writes, which the kernel lets go when the
+process dies, so a reader knows which segments can no longer grow.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import logging
+import os
+import re
+import struct
+import threading
+import time
+import zlib
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+from urllib.parse import urlsplit
+
+from esteira.base.errors import BadInput, UnknownScheme
+from esteira.base.files import sync_folder, writing
+from esteira.base.optional import path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+log = logging.getLogger(__name__)
+
+Record = TypeVar("Record")
+
+SEGMENT_BYTES = 16 * 1024 * 1024  # a segment is closed when it is larger
+READ_BYTES = 64 * 1024 * 1024  # one read takes no further segment after that many
+QUEUE_RECORDS = 65_536  # what a writer keeps in memory while the disk refuses
+SUFFIX, TORN = ".segment", ".torn"
+
+_HEADER = struct.Struct("<II")
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+_sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
+
+
+def folder_of(url: str) -> Path:
+    """The folder of a `file:` URL. Raises: UnknownScheme.
+
+    >>> folder_of("file:/srv/predictions").as_posix()
+    '/srv/predictions'
+    """
+    if urlsplit(url).scheme != "file":
+        raise UnknownScheme(url, ["file"])
+    return Path(path_of(url))
+
+
+class SegmentWriter(Generic[Record]):
+    """Takes records off a hot path; a thread encodes them and commits them in groups.
+
+    A record is on disk at most `flush_ms` plus one disk sync after `write`. While the disk refuses, the
+    newest records wait in memory up to `capacity`; what does not fit is counted in `dropped` and the log
+    says so once.
+
+    Raises: BadInput (a name that is no file name), StorageUnwritable (at the start only).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        kind: str,
+        worker: str,
+        encode: Callable[[Record], bytes],
+        *,
+        flush_ms: int = 50,
+        capacity: int = QUEUE_RECORDS,
+    ) -> None:
+        for name in (kind, worker):
+            if not _NAME.fullmatch(name):
+                raise BadInput(f"a segment is named by letters, digits and _, found {name!r}; rename it")
+        self.folder, self.dropped = folder, 0
+        self._kind, self._worker = kind, worker
+        self._encode, self._capacity = encode, capacity
+        self._queue: deque[Record] = deque()
+        self._pending = memoryview(b"")  # encoded but not yet written, kept as it is until it is
+        self._pending_records = 0
+        self._complained = False
+        self._committing, self._counting = threading.Lock(), threading.Lock()
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._handle = self._new_segment()
+        self._size = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(flush_ms / 1000,), daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def write(self, record: Record) -> None:
+        """Take a record; never waits for the disk."""
+        if len(self._queue) >= self._capacity:
+            self._drop(1, "the queue is full")
+        else:
+            self._queue.append(record)
+
+    def flush(self) -> None:
+        """Put on disk what was written so far; if the disk refuses, it stays queued."""
+        with self._committing:
+            try:
+                self._commit()
+            except OSError as refused:
+                self._complain(str(refused))
+            else:
+                self._complained = False
+
+    def close(self) -> None:
+        """Flush and let the segment go; a later `write` is counted as dropped."""
+        if self._stop.is_set():
+            return
+        self._stop.set()
+        self._thread.join()
+        atexit.unregister(self.close)
+        self._capacity = 0
+        self.flush()
+        lost = len(self._queue) + (self._pending_records if self._pending else 0)
+        if lost:
+            self._drop(lost, "the disk refused until the end")
+        os.close(self._handle)
+
+    def _run(self, seconds: float) -> None:
+        while not self._stop.wait(seconds):
+            self.flush()
+
+    def _commit(self) -> None:
+        if not self._pending:
+            frames = self._take()
+            self._pending, self._pending_records = memoryview(b"".join(frames)), len(frames)
+        if not self._pending:
+            return
+        while self._pending:
+            # A short write is continued where it stopped: offsets that a reader has seen stay true.
+            written = os.write(self._handle, self._pending)
+            self._pending = self._pending[written:]
+            self._size += written
+        _sync(self._handle)
+        if self._size >= SEGMENT_BYTES:
+            full, self._handle = self._handle, self._new_segment()
+            self._size = 0
+            os.close(full)
+
+    def _take(self) -> list[bytes]:
+        frames: list[bytes] = []
+        for _ in range(len(self._queue)):
+            try:
+                payload = self._encode(self._queue.popleft())
+            except Exception as wrong:  # noqa: BLE001 - one bad record must not end the log of the others
+                self._drop(1, f"a record cannot be encoded: {wrong}")
+                continue
+            frames.append(_HEADER.pack(len(payload), zlib.crc32(payload)) + payload)
+        return frames
+
+    def _new_segment(self) -> int:
+        while True:
+            # The name sorts by the machine's time and is new even if an older one was drained and deleted.
+            path = self.folder / f"{self._kind}-{time.time_ns():020d}-{self._worker}{SUFFIX}"
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle).st_nlink:  # a drain may have found it unlocked and empty, and deleted it
+                sync_folder(self.folder)
+                return handle
+            os.close(handle)
+
+    def _drop(self, count: int, reason: str) -> None:
+        with self._counting:
+            self.dropped += count
+        self._complain(reason)
+
+    def _complain(self, reason: str) -> None:
+        if not self._complained:
+            self._complained = True
+            facts = {"folder": str(self.folder), "kind": self._kind, "dropped": self.dropped}
+            log.error("records cannot be written: %s; free space or mend the folder", reason, extra=facts)
+
+
+def segments(folder: Path, kind: str) -> list[Path]:
+    """The segments of a kind, oldest first."""
+    return sorted(folder.glob(f"{kind}-*{SUFFIX}"))
+
+
+def read_segments(
+    folder: Path, kind: str, cursor: Mapping[str, int], until: Mapping[str, int] | None = None
+) -> tuple[list[bytes], dict[str, int]]:
+    """The payloads after `cursor` (segment name → byte offset), and the cursor after them.
+
+    With `until`, exactly the records up to that cursor; else up to about `READ_BYTES` of them: call
+    again until none come. A torn frame is not read, nor passed.
+    """
+    records: list[bytes] = []
+    after: dict[str, int] = {}
+    taken = 0
+    for path in segments(folder, kind):
+        start = cursor.get(path.name, 0)
+        stop = None if until is None else until.get(path.name, 0)
+        after[path.name] = start
+        if taken < READ_BYTES or until is not None:
+            after[path.name] += _read_frames(path, start, stop, records)
+            taken += after[path.name] - start
+    return records, after
+
+
+def remove_drained(folder: Path, kind: str, cursor: Mapping[str, int]) -> list[str]:
+    """Delete the segments that nobody writes and that `cursor` has passed wholly; gives their names.
+
+    One whose end is torn is kept as `.torn`, with a warning: its last bytes are no record.
+    """
+    removed = []
+    for path in segments(folder, kind):
+        with path.open("rb") as file:
+            if not _try_lock(file.fileno()):
+                continue
+            rest: list[bytes] = []
+            start = cursor.get(path.name, 0)
+            end = start + _read_frames(path, start, None, rest)
+            if rest:
+                continue
+            removed.append(path.name)
+            lost = path.stat().st_size - end
+            if lost > 0:
+                log.warning("a segment ends torn", extra={"segment": path.name, "bytes": lost})
+                path.replace(path.with_suffix(TORN))
+            else:
+                path.unlink()
+    return removed
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read_frames(path: Path, start: int, stop: int | None, records: list[bytes]) -> int:
+    with path.open("rb") as file:
+        file.seek(start)
+        content = file.read() if stop is None else file.read(max(stop - start, 0))
+    return _parse(content, records)
+
+
+def _parse(content: bytes, records: list[bytes]) -> int:
+    """Append the payloads of whole frames; gives the bytes they take."""
+    at, header, end = 0, _HEADER.size, len(content)
+    while at + header <= end:
+        length, check = _HEADER.unpack_from(content, at)
+        payload = content[at + header : at + header + length]
+        # No frame is empty: zeros, which a power loss leaves at the end of a file, would pass as one.
+        if not length or len(payload) < length or zlib.crc32(payload) != check:
+            break
+        records.append(payload)
+        at += header + length
+    return at

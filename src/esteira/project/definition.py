@@ -1,0 +1,138 @@
+"""A project: one line from data to a watched model in production, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from esteira.base.errors import BadInput, UnknownName
+from esteira.retraining.policy import RetrainPolicy
+from esteira.serving.rollout.plan import CanaryPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from esteira.data.checks import Check
+    from esteira.features.views import FeatureView
+    from esteira.pipelines.step import Step
+    from esteira.training.gates import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class TableSource:
+    """Where a table's rows come from and what they must satisfy.
+
+    `read(since, until)` returns the rows published in (since, until], each with its `published` time.
+    """
+
+    name: str
+    read: Callable[[datetime, datetime], pa.Table]
+    checks: Sequence[Check] = ()
+    published: str = "published_at"
+
+
+@dataclass(frozen=True, slots=True)
+class DriftMonitor:
+    """Watches the inputs of the model; the one knob is how many false alarms are bearable."""
+
+    false_alarms: float
+    per: timedelta
+    window: timedelta
+    minimum: int
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceMonitor:
+    """Watches a metric on labelled predictions against what the champion showed when it was gated."""
+
+    metric: str
+    window: timedelta
+    tolerance: float
+    minimum: int
+
+
+def drift(
+    *,
+    false_alarms: float = 1,
+    per: timedelta = timedelta(days=90),
+    window: timedelta = timedelta(days=7),
+    minimum: int = 500,
+) -> DriftMonitor:
+    """Alarm when an input's distribution moved; `false_alarms` expected `per` period when nothing moves.
+
+    >>> drift(false_alarms=1).window.days
+    7
+    """
+    return DriftMonitor(false_alarms, per, window, minimum)
+
+
+def performance(
+    metric: str, *, window: timedelta = timedelta(days=7), tolerance: float = 0.02, minimum: int = 500
+) -> PerformanceMonitor:
+    """Alarm when `metric` is worse than at the gate by more than `tolerance`, with its interval.
+
+    >>> performance("roc_auc").metric
+    'roc_auc'
+    """
+    return PerformanceMonitor(metric, window, tolerance, minimum)
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """Past questions and their answers, to replay against the gateway as if they came today."""
+
+    questions: Callable[[], pa.Table]  # ascending in `at`: the id, the request's fields and the keys
+    id: str  # the column that names a question, here and among the answers
+    at: str  # the column that says when it was asked
+    answers: str  # the table whose rows, when published, bring the label
+    outcome: str  # the column of the answers that is the label
+    observed: str  # the column of the answers that says when it became true
+    step: timedelta  # sources publish and questions are asked at whole steps
+
+
+@dataclass(frozen=True)
+class Project:
+    """Everything that a team declares about one model.
+
+    A step's parameter named like another step, a table or a view is that thing; the rest are parameters.
+    `model` names the step that returns the Model, `holdout` the step whose rows the gates judge, which no
+    model has trained on. Raises: BadInput, UnknownName.
+    """
+
+    name: str
+    steps: Sequence[Step[..., Any]]
+    tables: Sequence[TableSource] = ()
+    views: Sequence[FeatureView] = ()
+    gates: Sequence[Gate] = ()
+    rollout: CanaryPlan = field(default_factory=CanaryPlan)
+    monitors: Sequence[DriftMonitor | PerformanceMonitor] = ()
+    retrain: RetrainPolicy = field(default_factory=RetrainPolicy)
+    model: str = "model"
+    baseline: str = ""  # a step that returns the simpler Model that the gates may compare with
+    holdout: str = "holdout"
+    training_set: str = "train"  # the rows that the model was fitted on: the reference for drift
+    rehearsal: Rehearsal | None = None
+    time: str = "asked_at"  # the column of those rows that says when each question was asked
+
+    def __post_init__(self) -> None:
+        if not self.name or any(c not in _NAME for c in self.name):
+            raise BadInput(f"project name {self.name!r} may hold only letters, digits, '-' and '_'")
+        known = [each.name for each in self.steps]
+        for role in (self.model, self.holdout, self.training_set, self.baseline):
+            if role and role not in known:
+                raise UnknownName("step", role, known)
+        sources = [table.name for table in self.tables]
+        for view in self.views:
+            if view.source not in sources:
+                raise UnknownName(f"table (source of view {view.name!r})", view.source, sources)
+
+    def monitor_of(self, kind: type) -> DriftMonitor | PerformanceMonitor | None:
+        """The first monitor of a kind."""
+        return next((m for m in self.monitors if isinstance(m, kind)), None)
+
+
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")

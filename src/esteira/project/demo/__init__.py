@@ -1,0 +1,1 @@
+"""The demo: the ring on real flights, in one command."""

@@ -1,0 +1,71 @@
+"""Keep the online store current as source rows are published."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from esteira.base.clock import to_micros
+from esteira.features.materialize import materialize
+from esteira.features.windows import SlidingWindow
+from esteira.project.running import bind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from esteira.data.tables.port import TableStore
+    from esteira.features.stores.port import OnlineStore
+    from esteira.features.views import FeatureView
+
+
+class OnlineFeed:
+    """Pushes published rows into the online store; windowed views move on as time does.
+
+    After `catch_up(now)`, and then `push` of everything published and `advance` to each new moment, the store
+    holds for every key exactly what the point-in-time join finds for that moment.
+    """
+
+    def __init__(self, views: Iterable[FeatureView], store: OnlineStore) -> None:
+        self._store = store
+        self._plain: dict[str, list[FeatureView]] = defaultdict(list)
+        self._windowed: dict[str, list[tuple[FeatureView, SlidingWindow]]] = defaultdict(list)
+        for view in views:
+            if view.window is None:
+                self._plain[view.source].append(view)
+            else:
+                self._windowed[view.source].append((view, SlidingWindow(view.window)))
+
+    def catch_up(self, tables: TableStore, now: datetime) -> int:
+        """Bring an empty or stale store to `now` from the tables; returns the rows written."""
+        written = 0
+        for source in sorted({*self._plain, *self._windowed}):
+            rows = tables.read(source)
+            for view in self._plain[source]:
+                written += materialize(bind(view, rows), self._store, until=now).rows
+            for view, sliding in self._windowed[source]:
+                written += materialize(bind(view, rows), self._store, until=now).rows
+                since = now - sliding.window.length - sliding.window.hop
+                recent = pc.greater_equal(rows[sliding.window.time], since)
+                sliding.add(rows.filter(recent))
+                sliding.close(to_micros(now))
+        return written
+
+    def push(self, source: str, rows: pa.Table) -> None:
+        """Rows of a source table that have just been published."""
+        for view in self._plain[source]:
+            self._store.write(view, rows)
+        for _, sliding in self._windowed[source]:
+            sliding.add(rows)
+
+    def advance(self, now_us: int) -> None:
+        """Close every window boundary up to now and store what changed."""
+        for each in self._windowed.values():
+            for view, sliding in each:
+                changed = sliding.close(now_us)
+                if changed.num_rows:
+                    self._store.write(view, changed)

@@ -1,0 +1,56 @@
+"""Find the `Project` in a project file; a file that raises gets one line, not a traceback."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib.util import module_from_spec, spec_from_file_location
+from typing import TYPE_CHECKING
+
+from esteira.base.errors import BadInput, NotFound
+from esteira.project.definition import Project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class ProjectFileBroken(BadInput):
+    """A project file that cannot be executed, or that defines no project."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+
+def load_project(path: Path) -> Project:
+    """Execute a project file and return the one `Project` that it defines.
+
+    Raises: NotFound, ProjectFileBroken (it raises, or defines none or several projects).
+    """
+    if not path.is_file():
+        raise NotFound("project file", str(path), "name it under [project] file in esteira.toml")
+    name = f"esteira_project_{path.stem}"
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ProjectFileBroken(path, "is not a Python file; give it the ending .py")
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # annotations of steps are resolved through it
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))  # so that a project file may import its neighbours
+    try:
+        spec.loader.exec_module(module)
+    except Exception as raised:
+        del sys.modules[name]
+        raise ProjectFileBroken(path, _where(raised, path)) from raised
+    found = {id(value): value for value in vars(module).values() if isinstance(value, Project)}
+    if len(found) != 1:
+        raise ProjectFileBroken(path, f"must define exactly one Project, found {len(found)}")
+    return found.popitem()[1]
+
+
+def _where(raised: Exception, path: Path) -> str:
+    if isinstance(raised, SyntaxError):
+        return f"line {raised.lineno}: {raised.msg}; correct that line"
+    lines = [f.lineno for f in traceback.extract_tb(raised.__traceback__) if f.filename == str(path)]
+    at = f"line {lines[-1]}: " if lines else ""
+    return f"{at}{type(raised).__name__}: {raised}; correct that line"

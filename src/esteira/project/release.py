@@ -1,0 +1,190 @@
+"""From a run to a model in production: train, judge, register, deploy; each act audited before it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from esteira.base.errors import BadInput
+from esteira.monitoring.drift import DriftReference
+from esteira.project.ingesting import newest_published
+from esteira.project.running import graph_of, run_pipeline
+from esteira.registry.bundle import Model
+from esteira.serving.rollout.state import RolloutUnderWay
+from esteira.serving.routes import Arm, Routes
+from esteira.serving.runtimes import open_runtime
+from esteira.training.evaluation import evaluate
+from esteira.training.gates import Evaluation, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from esteira.base.records import ModelVersion
+    from esteira.pipelines.run import Outcome, StepEvent
+    from esteira.project.station import Station
+    from esteira.training.evaluation import Measured
+    from esteira.training.gates import GateResult
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A registered version with what the gates said of it."""
+
+    version: ModelVersion
+    gates: tuple[GateResult, ...]
+    measured: tuple[Measured, ...]
+    rows: int  # that it learnt from
+    until: str  # the moment its run stands for
+
+    @property
+    def passed(self) -> bool:
+        return all(result.passed for result in self.gates)
+
+
+def train(
+    station: Station,
+    until: datetime | None = None,
+    *,
+    parameters: dict[str, object] | None = None,
+    on_event: Callable[[StepEvent], None] | None = None,
+) -> Outcome:
+    """Run the pipeline up to the model, the baseline and the rows that judge them.
+
+    A run parameter named `until` is the moment the run stands for: by default, that of the newest data.
+    """
+    project = station.project
+    given = dict(parameters or {})
+    moment = until or newest_published(station)
+    if moment is not None and "until" in graph_of(station).parameters:
+        given.setdefault("until", moment)
+    roles = [project.model, project.holdout, project.training_set, project.baseline]
+    return run_pipeline(station, given, targets=[role for role in roles if role], on_event=on_event)
+
+
+def judge_and_register(station: Station, outcome: Outcome) -> Candidate:
+    """Judge the run's model on the holdout against baseline and champion, and register it with that."""
+    project = station.project
+    already = registered(station, outcome.artifact(project.model).digest)
+    model: Model = outcome.value(project.model)
+    rows: pa.Table = outcome.value(project.holdout)
+    candidate = score(model, rows)
+    rivals: dict[str, Evaluation] = {}
+    if project.baseline:
+        rivals["baseline"] = score(outcome.value(project.baseline), rows)
+    champion = station.registry.alias(project.name, CHAMPION)
+    if champion is not None and champion != already:
+        rivals[CHAMPION] = score(load_model(station, champion), rows)
+    gates = judge(project.gates, candidate, rivals)
+    measured = evaluate(candidate.labels, candidate.scores)
+    version = already or _register(station, outcome, model, measured, gates)
+    learnt = outcome.value(project.training_set).num_rows
+    return Candidate(version, gates, measured, learnt, str(outcome.run.parameters.get("until", "")))
+
+
+def score(model: Model, rows: pa.Table) -> Evaluation:
+    """The model's scores on labelled rows, by the same runtime that serves it."""
+    matrix = model.signature.encode_table(rows)
+    labels = rows[model.signature.target].cast("float64").to_numpy()
+    return Evaluation(labels, open_runtime(model).predict(matrix))
+
+
+def registered(station: Station, digest: str) -> ModelVersion | None:
+    """The version that already holds these very bytes."""
+    versions = station.registry.versions(station.project.name)
+    return next((version for version in versions if version.digest == digest), None)
+
+
+def _register(
+    station: Station,
+    outcome: Outcome,
+    model: Model,
+    measured: tuple[Measured, ...],
+    gates: tuple[GateResult, ...],
+) -> ModelVersion:
+    project = station.project
+    artifact = outcome.artifact(project.model)
+    training = outcome.value(project.training_set)
+    reference = DriftReference.fit(
+        model.signature.encode_table(training),
+        model.signature,
+        training[project.time].cast("int64").to_numpy(),
+    )
+    metrics = {m.metric: m.value for m in measured}
+    metrics |= {f"{m.metric}_{end}": getattr(m, end) for m in measured for end in ("low", "high")}
+    tags = {
+        "esteira.run": outcome.run.id,
+        "esteira.reference": station.artifacts.put(reference.to_plain(), dict).digest,
+        "esteira.gates": "passed" if all(g.passed for g in gates) else "failed",
+    }
+    tags |= {f"esteira.input.{name}": identity for name, identity in outcome.run.inputs.items()}
+    station.audit.record(
+        "model.register",
+        f"model/{project.name}",
+        reason=f"run {outcome.run.id}",
+        facts={"digest": artifact.digest},
+    )
+    mlflow_run = station.registry.record_run(
+        outcome.run, metrics=metrics, parameters={**outcome.run.parameters, **model.facts}, tags=tags
+    )
+    return station.registry.register(
+        project.name,
+        station.artifacts.folder(artifact.digest),
+        mlflow_run=mlflow_run,
+        digest=artifact.digest,
+        metrics=metrics,
+        tags=tags,
+    )
+
+
+def load_model(station: Station, version: ModelVersion) -> Model:
+    """A registered model from the artifact store, digests checked; from the registry when it is not there."""
+    folder = station.artifacts.folder(version.digest)
+    if not folder.is_dir():
+        folder = station.registry.fetch(version.name, version.version)
+    return Model.load(folder)
+
+
+def arm(name: str, version: ModelVersion, share: float) -> Arm:
+    return Arm(name, version.version, version.digest, share)
+
+
+def deploy(station: Station, number: int, reason: str) -> Routes:
+    """Put a version into production at once, as champion with all the traffic.
+
+    Raises: NotFound (no such version), BadInput (a version that esteira did not register), RolloutUnderWay.
+    """
+    version = deployable(station, number)
+    rollout = station.rollouts.active(version.name)
+    if rollout is not None:
+        raise RolloutUnderWay(rollout)
+    station.promotions.promote(station.project.name, number, CHAMPION, reason)
+    return set_routes(station, (arm(CHAMPION, version, 1.0),), reason)
+
+
+def deployable(station: Station, number: int) -> ModelVersion:
+    """A version whose bundle is whole, checked before anything is changed.
+
+    Raises: NotFound (no such version), BadInput (not registered by esteira), CorruptArtifact.
+    """
+    version = station.registry.version(station.project.name, number)
+    if not version.digest:
+        raise BadInput(f"version {number} of {version.name} has no digest: it was not registered by esteira")
+    load_model(station, version)
+    return version
+
+
+def set_routes(station: Station, arms: tuple[Arm, ...], reason: str) -> Routes:
+    """Change the split; recorded first. The salt stays, so an id keeps its arm."""
+    name = station.project.name
+    current = station.routes.get(name)
+    if current is not None and current.arms == arms:
+        return current
+    shares = {f"{each.name}:{each.version}": each.share for each in arms}
+    station.audit.record("routes.set", f"model/{name}", reason=reason, facts={"shares": shares})
+    salt = current.salt if current is not None else name
+    return station.routes.set(Routes(name, arms, salt, current.revision if current is not None else 0))

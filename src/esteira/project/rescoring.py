@@ -1,0 +1,50 @@
+"""What any version would have said of predictions that other versions answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from esteira.monitoring.prediction_log import vectors_of
+from esteira.project.release import load_model
+from esteira.serving.runtimes import open_runtime
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from esteira.project.station import Station
+    from esteira.registry.bundle import Model
+    from esteira.serving.runtimes.port import Runtime
+
+
+class Rescorer:
+    """Scores logged predictions again with another version; each version is loaded once."""
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._models: dict[int, Model] = {}
+        self._runtimes: dict[int, Runtime] = {}
+
+    def model(self, number: int) -> Model:
+        """A registered version. Raises: NotFound, CorruptArtifact."""
+        if number not in self._models:
+            name = self._station.project.name
+            self._models[number] = load_model(self._station, self._station.registry.version(name, number))
+        return self._models[number]
+
+    def scores(self, rows: pa.Table, number: int) -> NDArray[np.float64]:
+        """Scores of version `number` on the vectors that the rows' own versions logged, shape (rows,)."""
+        if number not in self._runtimes:
+            self._runtimes[number] = open_runtime(self.model(number))
+        by = rows["version"].to_numpy()
+        scores = np.empty(rows.num_rows)
+        for logged in np.unique(by).tolist():
+            mine = by == logged
+            signature = self.model(logged).signature
+            matrix = vectors_of(rows.filter(mine), len(signature.columns))
+            scores[mine] = self._runtimes[number].predict(
+                signature.recode(matrix, self.model(number).signature)
+            )
+        return scores

@@ -1,0 +1,148 @@
+"""The rollout of a challenger: start it, gather its evidence, and bring the routes to where it stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.compute as pc
+
+from esteira.base.errors import BadInput, NotFound
+from esteira.project.release import CHALLENGER, CHAMPION, arm, deploy, deployable, set_routes
+from esteira.project.rescoring import Rescorer
+from esteira.project.watch import predictions
+from esteira.serving.rollout.analysis import Evidence, Health, paired_losses
+from esteira.serving.rollout.state import RolloutState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from esteira.project.station import Station
+    from esteira.serving.rollout.state import Rollout
+    from esteira.serving.routes import Routes
+
+
+def start_canary(station: Station, number: int, reason: str) -> Routes:
+    """Begin the rollout of a version at the plan's first share.
+
+    Raises: NotFound (no such version, or no champion yet), BadInput (it serves already), RolloutUnderWay.
+    """
+    name = station.project.name
+    challenger = deployable(station, number)
+    champion = station.registry.alias(name, CHAMPION)
+    if champion is None:
+        raise NotFound("a champion of", name, f"put one into production with: esteira deploy {number}")
+    if champion.version == number:
+        raise BadInput(f"version {number} of {name} is the champion already")
+    rollout = station.rollouts.start(name, champion.version, number, station.project.rollout, reason)
+    if rollout.state is RolloutState.PENDING:
+        station.promotions.promote(name, challenger.version, CHALLENGER, reason)
+        rollout = station.rollouts.advance(rollout, reason)
+    return apply_share(station, rollout, reason)
+
+
+def apply_share(station: Station, rollout: Rollout, reason: str) -> Routes:
+    """Bring the routes to the share that the rollout stands for; safe to repeat after a crash."""
+    name = station.project.name
+    champion = station.registry.version(name, rollout.champion_version)
+    challenger = station.registry.version(name, rollout.challenger_version)
+    if rollout.state is RolloutState.PROMOTED:
+        return set_routes(station, (arm(CHAMPION, challenger, 1.0),), reason)
+    if not rollout.is_active:
+        return set_routes(station, (arm(CHAMPION, champion, 1.0),), reason)
+    share = rollout.share
+    arms = (arm(CHAMPION, champion, 1.0 - share), arm(CHALLENGER, challenger, share))
+    return set_routes(station, arms, reason)
+
+
+def widen(station: Station, rollout: Rollout, reason: str, to_step: int | None = None) -> Rollout:
+    """Take the next step, unless it was taken already, and bring the routes along."""
+    if to_step is None or rollout.step < to_step:
+        rollout = station.rollouts.advance(rollout, reason, rollout.evidence)
+    apply_share(station, rollout, reason)
+    return rollout
+
+
+def promote(station: Station, rollout: Rollout, reason: str) -> Rollout:
+    """The challenger becomes the champion; safe to repeat after a crash."""
+    finished = station.rollouts.finish(rollout, RolloutState.PROMOTED, reason, rollout.evidence)
+    champion = station.registry.alias(rollout.model, CHAMPION)
+    if champion is None or champion.version != rollout.challenger_version:
+        station.promotions.promote(rollout.model, rollout.challenger_version, CHAMPION, reason)
+    apply_share(station, finished, reason)
+    return finished
+
+
+def stop(station: Station, rollout: Rollout, reason: str) -> Rollout:
+    """The challenger leaves, the champion takes all the traffic; safe to repeat after a crash."""
+    finished = station.rollouts.finish(rollout, RolloutState.ROLLED_BACK, reason, rollout.evidence)
+    apply_share(station, finished, reason)
+    return finished
+
+
+def roll_back(station: Station, reason: str) -> Routes:
+    """Stop the rollout under way; without one, return to the champion before this one.
+
+    Raises: NotFound when there was none.
+    """
+    name = station.project.name
+    rollout = station.rollouts.active(name)
+    if rollout is not None:
+        stop(station, rollout, reason)
+        routes = station.routes.get(name)
+        if routes is not None:
+            return routes
+    earlier = [p for p in station.promotions.history(name) if p.alias == CHAMPION]
+    if not earlier or earlier[-1].previous_version is None:
+        raise NotFound("an earlier champion of", name, "deploy a version with: esteira deploy VERSION")
+    return deploy(station, earlier[-1].previous_version, reason)
+
+
+class PairedEvidence:
+    """Both models on every labelled prediction since a rollout began; each row is scored once.
+
+    What it remembers can be read again from the tables, so a restart loses time only.
+    """
+
+    def __init__(self, station: Station, rollout: Rollout) -> None:
+        self._station, self.rollout_id = station, rollout.id
+        self._rescorer = Rescorer(station)
+        self._known: dict[str, tuple[int, float]] = {}  # prediction id → when, difference of losses
+
+    def gather(self, rollout: Rollout, now: datetime) -> Evidence:
+        """The evidence up to now."""
+        rows = predictions(self._station, rollout.started_at, now)
+        labelled = rows.filter(pc.is_valid(rows["label"]))
+        fresh = [i for i, each in enumerate(labelled["id"].to_pylist()) if each not in self._known]
+        if fresh:
+            self._score(labelled.take(fresh), rollout)
+        known = np.array(list(self._known.values()), dtype=np.float64).reshape(-1, 2)
+        return Evidence(
+            step=rollout.step,
+            started_at=rollout.started_at,
+            step_since=rollout.step_since,
+            now=now,
+            at=known[:, 0].astype(np.int64),
+            differences=known[:, 1],
+            health=_health(rows, rollout),
+        )
+
+    def _score(self, rows: pa.Table, rollout: Rollout) -> None:
+        champion = self._rescorer.scores(rows, rollout.champion_version)
+        challenger = self._rescorer.scores(rows, rollout.challenger_version)
+        found = paired_losses(rows["label"].to_numpy(), champion, challenger)
+        at = rows["at"].cast("int64").to_pylist()
+        self._known |= dict(zip(rows["id"].to_pylist(), zip(at, found.tolist(), strict=True), strict=True))
+
+
+def _health(rows: pa.Table, rollout: Rollout) -> Health:
+    """How the challenger's arm answered."""
+    version = rows["version"].to_numpy()
+    latency, score = rows["latency"].to_numpy(), rows["score"].to_numpy()
+    mine, other = version == rollout.challenger_version, version == rollout.champion_version
+    ratio = None
+    if mine.any() and other.any():
+        ratio = float(np.median(latency[mine]) / max(float(np.median(latency[other])), 1e-9))
+    return Health(int(mine.sum()), 0, int(np.count_nonzero(~np.isfinite(score[mine]))), ratio)

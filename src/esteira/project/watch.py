@@ -1,0 +1,156 @@
+"""Judge the windows that have closed: performance on labels, drift of inputs, and what alarms."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from esteira.base.clock import from_micros
+from esteira.base.records import Artifact
+from esteira.monitoring.drift import DriftReference, judge
+from esteira.monitoring.labels import join_labels
+from esteira.monitoring.performance import measure
+from esteira.monitoring.prediction_log import labels_table, vectors_of
+from esteira.project.definition import DriftMonitor, PerformanceMonitor
+from esteira.project.observations import Observation, Observations
+from esteira.project.release import CHAMPION, load_model
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from esteira.base.records import Alert, ModelVersion
+    from esteira.project.station import Station
+    from esteira.registry.signature import Signature
+
+LABEL_LAG = timedelta(days=1)  # a window is judged a day after it ends, so that its labels have come
+
+
+def watch(station: Station, now: datetime) -> list[Alert]:
+    """Judge every window that closed since the last time; returns the alerts that were observed."""
+    champion = station.registry.alias(station.project.name, CHAMPION)
+    if champion is None or "predictions" not in station.tables.names():
+        return []
+    seen: list[Alert] = []
+    for monitor in station.project.monitors:
+        kind = "drift" if isinstance(monitor, DriftMonitor) else "performance"
+        for start, end in _closed(station, kind, monitor.window, now):
+            rows = predictions(station, start, end)
+            if isinstance(monitor, PerformanceMonitor):
+                seen += _performance(station, monitor, champion, rows, (start, end), now)
+            else:
+                seen += _drift(station, monitor, champion, rows, (start, end), now)
+    return seen
+
+
+def _closed(station: Station, kind: str, window: timedelta, now: datetime) -> list[tuple[datetime, datetime]]:
+    """Windows that ended at least the label lag ago and were not judged yet."""
+    ended = Observations(station.state).last_end(kind) or _first_prediction(station)
+    windows = []
+    while ended is not None and ended + window + LABEL_LAG <= now:
+        windows.append((ended, ended + window))
+        ended += window
+    return windows
+
+
+def _first_prediction(station: Station) -> datetime | None:
+    at = station.tables.read("predictions", columns=["at"])["at"]
+    if not len(at):
+        return None
+    first = int(pc.min(at.cast("int64")).as_py())
+    day = 86_400_000_000
+    return from_micros(first // day * day)
+
+
+def predictions(station: Station, start: datetime, end: datetime) -> pa.Table:
+    """Predictions made in [start, end), with their labels as far as they have come."""
+    asked = station.tables.read("predictions", where=[("at", ">=", start), ("at", "<", end)])
+    labels = labels_table(())
+    if "labels" in station.tables.names():
+        labels = station.tables.read("labels", where=[("ingested_at", ">=", start)])
+    return join_labels(asked, labels)
+
+
+def _performance(
+    station: Station,
+    monitor: PerformanceMonitor,
+    champion: ModelVersion,
+    rows: pa.Table,
+    window: tuple[datetime, datetime],
+    now: datetime,
+) -> list[Alert]:
+    baseline = champion.metrics.get(monitor.metric)
+    if baseline is None:
+        return []
+    found = measure(
+        rows,
+        metric=monitor.metric,
+        start=window[0],
+        end=window[1],
+        baseline=baseline,
+        tolerance=monitor.tolerance,
+        minimum=monitor.minimum,
+    )
+    enough = found.verdict != "not enough data"
+    limit = baseline - monitor.tolerance if found.higher_is_better else baseline + monitor.tolerance
+    Observations(station.state).keep(
+        [
+            Observation(
+                "performance", monitor.metric, window[0], window[1], champion.version, found.value, found.low,
+                found.high, limit, found.rows, found.labelled, found.verdict,
+            )
+        ]
+    )  # fmt: skip
+    loss = limit - found.high if found.higher_is_better else found.low - limit  # > 0: worse, with evidence
+    interval = f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    message = f"{monitor.metric} {interval}, the limit is {limit:.3f}"
+    alert = station.alerts.observe(
+        "performance", monitor.metric, value=loss if enough else 0.0, enter=0.0, exit=0.0, now=now,
+        message=message, enough=enough,
+    )  # fmt: skip
+    return [alert]
+
+
+def reference_of(station: Station, version: ModelVersion) -> DriftReference:
+    """The distribution of what a version was trained on."""
+    kept = station.artifacts.get(Artifact(version.tags["esteira.reference"], "json", 0))
+    return DriftReference.from_plain(kept)
+
+
+def _drift(
+    station: Station,
+    monitor: DriftMonitor,
+    champion: ModelVersion,
+    rows: pa.Table,
+    window: tuple[datetime, datetime],
+    now: datetime,
+) -> list[Alert]:
+    signature: Signature = load_model(station, champion).signature
+    mine = rows.filter(pc.equal(rows["version"], champion.version))
+    found = judge(
+        reference_of(station, champion),
+        vectors_of(mine, len(signature.columns)),
+        false_alarms=monitor.false_alarms,
+        per=monitor.per,
+        window=monitor.window,
+        minimum=monitor.minimum,
+    )
+    verdicts = [
+        Observation(
+            "drift", c.column, window[0], window[1], champion.version, c.psi, None, None, c.threshold,
+            mine.num_rows, 0, c.verdict,
+        )
+        for c in found
+    ]  # fmt: skip
+    Observations(station.state).keep(verdicts)
+    return [
+        station.alerts.observe(
+            "drift", c.column, value=c.psi, enter=c.threshold, exit=0.8 * c.threshold, now=now,
+            message=f"{c.column} moved: PSI {c.psi:.3f}, threshold {c.threshold:.3f}",
+            enough=c.verdict != "not enough data",
+        )
+        for c in found
+    ]  # fmt: skip

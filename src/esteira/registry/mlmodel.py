@@ -1,0 +1,137 @@
+"""The files that let MLflow's own loaders understand a bundle: MLmodel and its environments.
+
+model/
+  MLmodel  requirements.txt  conda.yaml  python_env.yaml   written here
+  esteira/                                                 the bundle, to which MLmodel points
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from esteira.registry.bundle import SKOPS_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from esteira.registry.bundle import Model
+
+BUNDLE = "esteira"  # the bundle's folder inside the MLflow model
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an MLflow model comes from, in MLflow's own ids."""
+
+    model_id: str
+    run_id: str
+    location: str  # artifact URI of the model folder
+    created_at: datetime
+    mlflow_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Flavor:
+    """How MLflow names and loads the files of one runtime."""
+
+    library: str  # distribution on the package index
+    version_key: str
+    native: Mapping[str, object]
+    python: Mapping[str, object] = field(default_factory=dict)
+    also: tuple[str, ...] = ()  # distributions
+    width: tuple[int, ...] = ()  # of one answer
+
+
+_FLAVORS: Mapping[str, _Flavor] = {
+    "lightgbm": _Flavor(
+        "lightgbm",
+        "lgb_version",
+        {"data": f"{BUNDLE}/model.txt", "model_class": "lightgbm.basic.Booster"},
+    ),
+    "sklearn": _Flavor(
+        "scikit-learn",
+        "sklearn_version",
+        {
+            "pickled_model": f"{BUNDLE}/model.skops",  # MLflow's word for the file, whatever its format
+            "serialization_format": "skops",
+            "skops_trusted_types": [*SKOPS_TYPES],
+        },
+        {"model_path": f"{BUNDLE}/model.skops", "predict_fn": "predict_proba"},
+        also=("skops",),
+        width=(2,),
+    ),
+}
+
+
+def mlmodel_files(model: Model, digest: str, origin: Origin) -> dict[str, bytes]:
+    """The files beside the bundle, by name; JSON, which every YAML reader reads.
+
+    A loader of MLflow takes the encoded matrix (numbers, categories as codes in the order that the bundle's
+    signature lists them) and answers with probabilities. A runtime that MLflow does not know gets no loader.
+    Source: MLflow documentation, "MLflow Model format".
+    """
+    flavor = _FLAVORS.get(model.runtime)
+    card = {
+        "artifact_path": origin.location,
+        "flavors": {BUNDLE: {"runtime": model.runtime, "bundle": BUNDLE}} | _loaders(model, flavor),
+        "metadata": {"esteira_bundle": BUNDLE, "esteira_digest": digest},
+        "mlflow_version": origin.mlflow_version,
+        "model_id": origin.model_id,
+        "model_uuid": origin.model_id,
+        "run_id": origin.run_id,
+        "signature": _signature(model, flavor),
+        "utc_time_created": origin.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
+    }
+    packages, python = _packages(model, flavor), platform.python_version()
+    conda = {
+        "name": "mlflow-env",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={python}", "pip", {"pip": packages}],
+    }
+    python_env = {"python": python, "build_dependencies": ["pip"], "dependencies": ["-r requirements.txt"]}
+    return {
+        "MLmodel": _plain(card),
+        "conda.yaml": _plain(conda),
+        "python_env.yaml": _plain(python_env),
+        "requirements.txt": "\n".join(packages).encode() + b"\n",
+    }
+
+
+def _plain(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
+
+
+def _loaders(model: Model, flavor: _Flavor | None) -> dict[str, Any]:
+    if flavor is None:
+        return {}
+    version = {flavor.version_key: str(model.facts.get("library_version", ""))}
+    python = {
+        "loader_module": f"mlflow.{model.runtime}",
+        "python_version": platform.python_version(),
+        "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
+        "code": None,
+    }
+    return {
+        model.runtime: {**flavor.native, **version, "code": None},
+        "python_function": {**python, **flavor.python},
+    }
+
+
+def _packages(model: Model, flavor: _Flavor | None) -> list[str]:
+    """What a loader needs, said here because MLflow would otherwise load the model to find out."""
+    if flavor is None:
+        return ["mlflow"]
+    version = model.facts.get("library_version")
+    return ["mlflow", "pandas", f"{flavor.library}=={version}" if version else flavor.library, *flavor.also]
+
+
+def _signature(model: Model, flavor: _Flavor | None) -> dict[str, Any]:
+    inputs = [{"name": name, "type": "double", "required": True} for name in model.signature.names]
+    shape = [-1, *(flavor.width if flavor else ())]
+    outputs = [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": shape}}]
+    return {"inputs": json.dumps(inputs), "outputs": json.dumps(outputs), "params": None}

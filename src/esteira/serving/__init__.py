@@ -1,0 +1,20 @@
+"""Models answer over HTTP here: routes, runtimes, the gateway and its process."""
+
+from __future__ import annotations
+
+from esteira.serving.address import PortInUse
+from esteira.serving.process import GatewayProcess
+from esteira.serving.routes import Arm, Routes, RouteStore, choose
+from esteira.serving.runtimes import open_runtime
+from esteira.serving.runtimes.port import Runtime
+
+__all__ = [
+    "Arm",
+    "GatewayProcess",
+    "PortInUse",
+    "RouteStore",
+    "Routes",
+    "Runtime",
+    "choose",
+    "open_runtime",
+]

@@ -1,0 +1,1 @@
+"""HTTP: the Open Inference Protocol, MLflow's scoring protocol, labels, health and metrics."""

@@ -1,0 +1,144 @@
+"""A gateway in a process of its own: started, asked whether it lives, stopped; it ends with its parent."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from esteira.base.errors import BadInput, ServiceUnreachable
+from esteira.base.files import writing
+from esteira.base.settings import load_settings
+from esteira.serving.address import reserve, url_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+START_S = 30.0  # to answer its first request
+STOP_S = 15.0  # to answer what is in flight and flush its logs
+_LOOK_S = 0.02
+_TAIL = 2_000  # characters of its log that an error quotes
+
+
+class GatewayProcess:
+    """The gateway of a project folder. Its log is `.esteira/gateway.log`.
+
+    with GatewayProcess(folder) as gateway:
+        requests go to gateway.url
+    """
+
+    def __init__(
+        self, root: Path, *, port: int | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`port` instead of the one in esteira.toml; 0 takes a free one. Raises: NotFound, BadInput."""
+        self._environment = dict(os.environ if environment is None else environment)
+        self._settings = load_settings(root, self._environment)
+        self._port = self._settings.gateway.port if port is None else port
+        self._process: subprocess.Popen[str] | None = None
+        self.log = self._settings.home / "gateway.log"
+        self.url = url_of(self._settings.gateway.host, self._port)
+
+    @property
+    def pid(self) -> int:
+        """Of the first process; workers are its children."""
+        return self._running().pid
+
+    def start(self) -> Self:
+        """Start and wait until it answers, with the routes that are in the store taken up.
+
+        Raises: PortInUse, BadInput, ServiceUnreachable (it ended, or does not answer in time).
+        """
+        if self._process is not None and self._process.poll() is None:
+            return self
+        reserve(self._settings.gateway.host, self._port).close()
+        command = [sys.executable, "-m", "esteira.serving", "--root", str(self._settings.root)]
+        command += ["--port", str(self._port), "--parent-pid", str(os.getpid())]
+        with writing(self.log):
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            errors = self.log.open("ab")
+        with errors:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=self._environment,
+                text=True,
+                start_new_session=True,  # a Ctrl-C at the terminal is ours to pass on
+            )
+        try:
+            self._wait(time.monotonic() + START_S)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def stop(self) -> int:
+        """Ask it to end and wait: requests in flight are answered, logs flushed. Gives the exit code."""
+        process = self._running()
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return process.wait()
+
+    def kill(self) -> None:
+        """End it at once with all its workers, as a power failure would."""
+        process = self._running()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise BadInput("the gateway was not started; call start() first")
+        return self._process
+
+    def _wait(self, deadline: float) -> None:
+        process = self._running()
+        if process.stdout is not None:
+            with process.stdout as first:
+                said = first.readline()
+            if said:
+                self.url = json.loads(said)["url"]
+        while not self._answers():
+            if process.poll() is not None:
+                raise self._unreachable(f"it ended with exit code {process.returncode}")
+            if time.monotonic() > deadline:
+                raise self._unreachable(f"no answer after {START_S:g} s")
+            time.sleep(_LOOK_S)
+
+    def _answers(self) -> bool:
+        address = urlsplit(self.url)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=1)
+        try:
+            connection.request("GET", "/v2/health/live")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _unreachable(self, reason: str) -> ServiceUnreachable:
+        tail = self.log.read_text(errors="replace")[-_TAIL:].strip().splitlines()
+        said = f": {tail[-1]}" if tail else ""
+        return ServiceUnreachable("the gateway", self.url, f"{reason}{said}; its log is {self.log}")

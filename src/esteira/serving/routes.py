@@ -1,0 +1,138 @@
+"""Which version of a model answers which request: the split, kept in SQLite, sticky by key."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from hashlib import blake2b
+
+from esteira.base.errors import BadInput
+from esteira.base.sqlite import Database
+
+CHAMPION = "champion"
+_SPAN = 2**64  # the number of values that the eight hashed bytes can take
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS routes (
+    model TEXT NOT NULL, revision INTEGER NOT NULL, salt TEXT NOT NULL, arms TEXT NOT NULL,
+    PRIMARY KEY (model, revision)
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One version that answers a share of the requests."""
+
+    name: str  # champion, challenger…
+    version: int
+    digest: str  # of the bundle folder
+    share: float  # of the requests, 0 to 1
+
+
+@dataclass(frozen=True)
+class Routes:
+    """The split of one model's requests over its arms.
+
+    Raises: BadInput when there is no champion, a name is doubled, or the shares do not sum to 1.
+    """
+
+    model: str
+    arms: tuple[Arm, ...]
+    salt: str = ""  # another salt deals the keys anew
+    revision: int = 0  # given by the store
+
+    def __post_init__(self) -> None:
+        names = [arm.name for arm in self.arms]
+        if CHAMPION not in names or len(set(names)) != len(names):
+            raise BadInput(
+                f"routes of {self.model!r} need one arm named {CHAMPION!r} and no doubled name, found {names}"
+            )
+        shares = [arm.share for arm in self.arms]
+        if not all(0 <= share <= 1 for share in shares) or not math.isclose(sum(shares), 1, abs_tol=1e-9):
+            raise BadInput(
+                f"shares of {self.model!r} must lie between 0 and 1 and sum to 1, found {shares}; "
+                f"give {CHAMPION!r} what the others leave"
+            )
+
+    @property
+    def champion(self) -> Arm:
+        """The arm that is always there."""
+        return next(arm for arm in self.arms if arm.name == CHAMPION)
+
+    @cached_property
+    def bounds(self) -> tuple[tuple[float, Arm], ...]:
+        """Upper ends on the hash scale: challengers from 0 upwards, the champion the rest.
+
+        So a key on the only challenger stays there when the challenger's share grows.
+        """
+        ends, end = [], 0.0
+        for arm in self.arms:
+            if arm.name != CHAMPION and arm.share > 0:
+                end += arm.share
+                ends.append((math.inf if end >= 1 - 1e-9 else end * _SPAN, arm))
+        return (*ends, (math.inf, self.champion))
+
+
+def choose(routes: Routes, key: str) -> Arm:
+    """The arm of a key: the same on every process and at every time, in proportion to the shares.
+
+    >>> arms = (Arm("champion", 1, "a", 0.75), Arm("challenger", 2, "b", 0.25))
+    >>> [choose(Routes("late", arms), key).version for key in ("UA-1", "UA-2", "UA-3", "UA-4")]
+    [1, 1, 2, 1]
+    """
+    bounds = routes.bounds
+    if len(bounds) == 1:
+        return bounds[0][1]
+    place = int.from_bytes(blake2b((routes.salt + key).encode()).digest()[:8])
+    for end, arm in bounds:
+        if place < end:
+            return arm
+    return routes.champion
+
+
+class RouteStore:
+    """The routes of all models, with every earlier revision. Raises: StorageUnwritable, CorruptArtifact."""
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url, _SCHEMA)
+
+    def get(self, model: str, revision: int | None = None) -> Routes | None:
+        """The routes in force, or those of an earlier revision; None when there are none."""
+        found = self._database.rows(
+            "SELECT * FROM routes WHERE model = ? AND revision = coalesce(?, revision) "
+            "ORDER BY revision DESC LIMIT 1",
+            (model, revision),
+        )
+        if not found:
+            return None
+        row = found[0]
+        arms = tuple(Arm(**arm) for arm in json.loads(row["arms"]))
+        return Routes(row["model"], arms, row["salt"], row["revision"])
+
+    def set(self, routes: Routes) -> Routes:
+        """Put routes in force under the next revision; every gateway on this store takes them up."""
+        arms = json.dumps([asdict(arm) for arm in routes.arms])
+        with self._database.transaction() as connection:
+            revision = connection.execute(
+                "SELECT coalesce(max(revision), 0) + 1 FROM routes WHERE model = ?", (routes.model,)
+            ).fetchone()[0]
+            connection.execute(
+                "INSERT INTO routes VALUES (?, ?, ?, ?)", (routes.model, revision, routes.salt, arms)
+            )
+        return replace(routes, revision=revision)
+
+    def names(self) -> list[str]:
+        """The models that have routes."""
+        return [row[0] for row in self._database.rows("SELECT DISTINCT model FROM routes ORDER BY model")]
+
+    def revisions(self) -> dict[str, int]:
+        """The revision in force of every model."""
+        rows = self._database.rows("SELECT model, max(revision) FROM routes GROUP BY model")
+        return {row[0]: row[1] for row in rows}
+
+    def changes(self) -> int:
+        """A number that differs after another process or thread has written: cheap to poll."""
+        return self._database.changes()

@@ -1,0 +1,81 @@
+"""One worker of a gateway: everything it opens, wired."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from esteira.base.clock import open_clock
+from esteira.base.errors import EsteiraError
+from esteira.base.logs import configure_logs
+from esteira.base.settings import load_settings
+from esteira.features.online import OnlineReader
+from esteira.features.stores import open_store
+from esteira.monitoring.prediction_log import LabelLog, PredictionLog
+from esteira.pipelines.artifacts import ArtifactStore
+from esteira.serving.gateway import Gateway
+from esteira.serving.http.rsgi import RsgiApplication
+from esteira.serving.http.site import Site
+from esteira.serving.live import LiveRoutes
+from esteira.serving.metrics import Metrics
+from esteira.serving.routes import RouteStore
+
+if TYPE_CHECKING:
+    from esteira.base.settings import Settings
+    from esteira.features.stores.port import OnlineStore
+    from esteira.registry.signature import ViewRef
+
+log = logging.getLogger(__name__)
+
+
+def open_worker(root: str, shared: str) -> RsgiApplication:
+    """The application of one worker process; `shared` is the folder where workers count.
+
+    Raises: SystemExit when a store cannot be opened; the log says which.
+    """
+    settings = load_settings(Path(root))
+    configure_logs(settings.log_level)
+    try:
+        gateway = open_gateway(settings, Path(shared))
+    except EsteiraError as refused:
+        log.error("the gateway cannot start: %s", refused)
+        sys.exit(1)
+    return RsgiApplication(Site(gateway, max_body_bytes=settings.gateway.max_body_bytes), gateway.close)
+
+
+def open_gateway(settings: Settings, shared: Path | None) -> Gateway:
+    """A gateway on the project's stores, with its routes loaded and followed.
+
+    Raises: StorageUnwritable, CorruptArtifact, UnknownScheme, MissingExtra.
+    """
+    worker, flush_ms = f"w{os.getpid()}", settings.gateway.flush_ms
+    metrics = Metrics(shared, worker)
+
+    @cache
+    def online() -> OnlineStore:
+        return open_store(settings.store("online"), readonly=True)
+
+    def reader(views: tuple[ViewRef, ...]) -> OnlineReader:
+        return OnlineReader(online(), views)
+
+    bundles = ArtifactStore(settings.store("artifacts")).folder
+    live = LiveRoutes(RouteStore(settings.store("state")), bundles, reader, metrics)
+    predictions = PredictionLog(settings.store("predictions"), worker, flush_ms)
+    labels = LabelLog(settings.store("predictions"), worker, flush_ms)
+    clock = open_clock(settings.clock_url())
+    gateway = Gateway(live, predictions, labels, clock, metrics, default_model=settings.project.name)
+    parent = os.getppid()
+
+    def tick() -> None:
+        metrics.log_dropped.set((), predictions.dropped)
+        if os.getppid() != parent:  # the gateway's first process is gone: end as if it had said so
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    live.refresh()
+    live.watch(tick)
+    return gateway

@@ -1,0 +1,105 @@
+"""The baseline that anything better must beat: logistic regression of scikit-learn, stored by skops."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sklearn
+import skops.io
+from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from esteira.base.errors import BadInput
+from esteira.registry.bundle import SKOPS_TYPES, Model
+from esteira.training.examples import read_examples
+from esteira.training.options import with_options
+from esteira.training.skops_bytes import canonical_skops
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from esteira.registry.signature import Signature
+
+PAYLOAD = "model.skops"
+_UNKNOWN = -1.0  # the code of a missing category, which becomes a category of its own
+
+
+@dataclass(frozen=True, slots=True)
+class SklearnOptions:
+    inverse_penalty: float = 1.0
+    max_iterations: int = 200
+
+
+class SklearnTrainer:
+    """Logistic regression over numbers on one scale and a column per category. Meets `Trainer`.
+
+    A missing number becomes the median and a mark of its own; a missing or new category is one more category.
+
+    Options: the fields of `SklearnOptions`. One thread, whatever `threads` says: sums in another order
+    would give other bytes.
+    """
+
+    def __init__(self, url: str = "sklearn:") -> None:
+        self.url = url
+
+    def fit(
+        self, table: pa.Table, signature: Signature, *, seed: int, threads: int = 2, **options: object
+    ) -> Model:
+        chosen = with_options(SklearnOptions(), options, "sklearn")
+        examples = read_examples(table, signature)
+        pipeline = Pipeline(
+            [
+                ("columns", _columns(signature)),
+                (
+                    "model",
+                    LogisticRegression(
+                        C=chosen.inverse_penalty, max_iter=chosen.max_iterations, random_state=seed
+                    ),
+                ),
+            ]
+        )
+        with warnings.catch_warnings(), threadpool_limits(1):
+            warnings.simplefilter("ignore", ConvergenceWarning)  # told in the facts
+            pipeline.fit(examples.matrix, examples.labels)
+        iterations = int(pipeline["model"].n_iter_[0])
+        facts = {
+            **asdict(chosen),
+            "trainer": "sklearn",
+            "library_version": sklearn.__version__,
+            "seed": seed,
+            "rows": len(examples.labels),
+            "iterations": iterations,
+            "converged": iterations < chosen.max_iterations,
+        }
+        return Model("sklearn", signature, {PAYLOAD: _native(pipeline)}, facts)
+
+
+def _columns(signature: Signature) -> Any:  # noqa: ANN401 - scikit-learn ships no types
+    numbers = [at for at, column in enumerate(signature.columns) if column.kind == "number"]
+    texts = [at for at, column in enumerate(signature.columns) if column.kind == "category"]
+    filled = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    codes = [np.arange(_UNKNOWN, len(signature.columns[at].categories)) for at in texts]
+    marked = SimpleImputer(strategy="constant", fill_value=_UNKNOWN, keep_empty_features=True)
+    return ColumnTransformer(
+        [
+            ("numbers", Pipeline([("fill", filled), ("scale", StandardScaler())]), numbers),
+            ("texts", Pipeline([("mark", marked), ("encode", OneHotEncoder(categories=codes))]), texts),
+        ],
+        sparse_threshold=1.0,
+    )
+
+
+def _native(pipeline: Any) -> bytes:  # noqa: ANN401
+    content = canonical_skops(skops.io.dumps(pipeline))
+    beyond = set(skops.io.get_untrusted_types(data=content)) - set(SKOPS_TYPES)
+    if beyond:
+        raise BadInput(f"the model needs types that are not trusted: {', '.join(sorted(beyond))}")
+    return content

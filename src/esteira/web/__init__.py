@@ -1,0 +1,1 @@
+"""The pages over a project: started by name, `python -m esteira.web --root FOLDER`."""

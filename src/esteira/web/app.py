@@ -1,0 +1,138 @@
+"""The site: one server-rendered page per room, in English and Portuguese."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse, JSONResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from esteira import __version__
+from esteira.base.errors import EsteiraError
+from esteira.project.overview import overview
+from esteira.project.station import Station, open_station
+from esteira.project.story import Story
+from esteira.web import pages
+from esteira.web.ring import ring
+from esteira.web.words import LANGUAGES, Words, negotiate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+log = logging.getLogger(__name__)
+
+_HERE = Path(__file__).parent
+_SECTIONS: dict[str, Callable[[Station, Words], list[pages.Section]]] = {
+    "data": pages.data,
+    "runs": pages.runs,
+    "models": pages.models,
+    "traffic": pages.traffic_page,
+    "performance": pages.performance,
+    "drift": pages.drift,
+    "alerts": pages.alerts,
+    "audit": pages.audit,
+}
+_POLICY = "default-src 'self'; img-src 'self' data:"
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    at: Any
+    message: str
+    alarming: bool
+
+
+class Site:
+    """Renders the pages of one station."""
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._templates = Environment(
+            loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
+        )
+
+    async def front(self, request: Request) -> Response:
+        """The ring and the story."""
+        return await run_in_threadpool(self._front, request)
+
+    async def section(self, request: Request) -> Response:
+        """One room's page."""
+        return await run_in_threadpool(self._section, request)
+
+    async def state(self, request: Request) -> Response:
+        """The page before one asks for it: is the site there?"""
+        del request
+        return JSONResponse({"project": self._station.project.name})
+
+    def _front(self, request: Request) -> Response:
+        say = self._words(request)
+        events = [
+            _Event(event.at, event.tell(say.language), event.is_alarming)
+            for event in reversed(Story(self._station.state).events(newest=200))
+        ]
+        drawn = ring(overview(self._station), say, say.language)
+        return self._page("ring.html", say, "ring", title="The ring", ring=drawn, story=events)
+
+    def _section(self, request: Request) -> Response:
+        say = self._words(request)
+        name = request.path_params["page"]
+        if name not in _SECTIONS:
+            return self._page("missing.html", say, "", status=404, title="no such page")
+        return self._page(
+            "sections.html", say, name, title=name, sections=_SECTIONS[name](self._station, say)
+        )
+
+    def _words(self, request: Request) -> Words:
+        accepted = request.headers.get("accept-language", "")
+        return Words(
+            negotiate(request.query_params.get("lang"), accepted, self._station.settings.web.language)
+        )
+
+    def _page(self, template: str, say: Words, here: str, *, status: int = 200, **values: object) -> Response:
+        html = self._templates.get_template(template).render(
+            say=say,
+            here=here,
+            pages=("ring", *_SECTIONS),
+            languages=LANGUAGES,
+            project=self._station.project.name,
+            now=self._station.clock.now(),
+            simulated=self._station.settings.clock.startswith("simulated"),
+            release=__version__,
+            **values,
+        )
+        headers = {"content-security-policy": _POLICY, "cache-control": "no-store"}
+        return HTMLResponse(html, status, headers)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """A store that cannot be read: said in a line, logged, no traceback to the visitor."""
+    log.error("page failed", extra={"path": request.url.path, "error": str(error)})
+    return HTMLResponse(f"<p>{type(error).__name__}: see the server's log</p>", 503)
+
+
+def create_app(station: Station) -> Starlette:
+    """The ASGI application for a station."""
+    site = Site(station)
+    routes = [
+        Route("/", site.front),
+        Route("/healthz", site.state),
+        Mount("/static", StaticFiles(directory=_HERE / "static")),
+        Route("/{page}", site.section),
+    ]
+    return Starlette(routes=routes, exception_handlers={EsteiraError: _refused})
+
+
+def application() -> Starlette:
+    """The application of the project folder in ESTEIRA_ROOT, for a server that starts it by name."""
+    return create_app(open_station(Path(os.environ.get("ESTEIRA_ROOT", "."))))

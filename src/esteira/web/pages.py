@@ -1,0 +1,237 @@
+"""What each page says: sections read from the project's stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from esteira.project.observations import Observations
+from esteira.project.overview import table_states, traffic
+from esteira.web.charts import Point, line_chart, share_bar, stacked_bars
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from esteira.project.observations import Observation
+    from esteira.project.station import Station
+    from esteira.web.words import Words
+
+_DRIFT_CHARTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A card of a page: words, a chart, a table, or all of them."""
+
+    title: str = ""
+    text: str = ""
+    chart: Markup = field(default_factory=Markup)
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[object]] = ()
+    numbers: Sequence[int] = ()  # columns to align right
+
+
+def data(station: Station, say: Words) -> list[Section]:
+    """Tables with their versions, and what was kept aside."""
+    del say
+    rows = [
+        (
+            s.version.table,
+            s.version.version,
+            f"{s.version.rows:,}",
+            f"{s.quarantined:,}",
+            _when(s.version.committed_at),
+        )
+        for s in table_states(station)
+    ]
+    columns = ("table", "version", "rows", "in quarantine", "committed")
+    return [Section(columns=columns, rows=rows, numbers=(1, 2, 3))]
+
+
+def runs(station: Station, say: Words) -> list[Section]:
+    """The newest runs, each with its steps and why they ran."""
+    sections = []
+    for run in reversed(station.journal.runs()[-12:]):
+        took = f"{(run.finished_at - run.started_at).total_seconds():.1f} s" if run.finished_at else "–"
+        pinned = ", ".join(
+            identity for name, identity in sorted(run.inputs.items()) if identity.startswith(name + "@")
+        )
+        steps = [
+            (s.step, say("cached") if s.cached else f"{s.seconds:.2f} s", s.reason, s.key[:12])
+            for s in station.journal.steps(run.id)
+        ]
+        given = ", ".join(f"{name}={value}" for name, value in run.parameters.items())
+        text = f"{_when(run.started_at)} · {say(run.status)} · {took} · {pinned} · {given} {run.error}"
+        sections.append(
+            Section(run.id, text, columns=("step", "time", "why", "digest"), rows=steps, numbers=(1,))
+        )
+    return sections
+
+
+def models(station: Station, say: Words) -> list[Section]:
+    """Every version with its metrics and gates, and who was promoted when."""
+    name = station.project.name
+    versions = [
+        (
+            v.version,
+            ", ".join(say(alias) for alias in v.aliases),
+            _metrics(v.metrics),
+            say(v.tags.get("esteira.gates", "")),
+            _when(v.created_at),
+            Markup("<code>{}</code>").format(v.digest[:12]),
+        )
+        for v in reversed(station.registry.versions(name))
+    ]
+    promotions = [
+        (_when(p.at), p.alias, p.version, p.previous_version, p.reason)
+        for p in reversed(station.promotions.history(name))
+    ]
+    return [
+        Section(
+            "versions", columns=("version", "alias", "metric", "gates", "created", "digest"), rows=versions
+        ),
+        Section("Promotions", columns=("when", "alias", "version", "since", "why"), rows=promotions),
+    ]
+
+
+def _metrics(metrics: object) -> str:
+    values = dict(metrics)  # type: ignore[call-overload]
+    whole = [name for name in values if not name.endswith(("_low", "_high"))]
+    return ", ".join(f"{name} {values[name]:.3f}" for name in sorted(whole))
+
+
+def traffic_page(station: Station, say: Words) -> list[Section]:
+    """Who answers now, how many answers each day brought, and how rollouts went."""
+    name = station.project.name
+    routes = station.routes.get(name)
+    sections = []
+    if routes is not None:
+        shares = [(arm.version, arm.share) for arm in routes.arms]
+        sections.append(
+            Section(
+                "Who answers now",
+                f"{say('revision')} {routes.revision}",
+                share_bar(shares, label=say("split")),
+            )
+        )
+    days = [(day.day, day.answers) for day in traffic(station)]
+    sections.append(Section("Answers per day", chart=stacked_bars(days, label=say("Answers per day"))))
+    rollouts = [
+        (_when(r.started_at), f"v{r.champion_version} → v{r.challenger_version}", say(r.state), r.reason)
+        for r in reversed(station.rollouts.history(name))
+    ]
+    sections.append(Section("Rollouts", columns=("started", "version", "state", "why"), rows=rollouts))
+    return sections
+
+
+def performance(station: Station, say: Words) -> list[Section]:
+    """The metric on labelled predictions, window by window, with its interval and what was expected."""
+    sections = []
+    seen = Observations(station.state).of("performance")
+    for subject in dict.fromkeys(o.subject for o in seen):
+        mine = [o for o in seen if o.subject == subject]
+        points = [Point(o.end, o.value, o.low, o.high, o.verdict == "worse", _note(o)) for o in mine]
+        chart = line_chart(
+            points, label=subject, limits=[o.threshold for o in mine], marks=_promotions(station)
+        )
+        rows = [
+            (
+                f"{o.start:%m-%d} – {o.end:%m-%d}",
+                f"v{o.version}",
+                _number(o.value),
+                f"{_number(o.low)} – {_number(o.high)}",
+                _number(o.threshold),
+                f"{o.maturity:.0%}",
+                say(o.verdict),
+            )
+            for o in reversed(mine)
+        ]
+        columns = ("window", "version", "value", "interval", "threshold", "maturity", "verdict")
+        sections.append(Section(subject, chart=chart, columns=columns, rows=rows, numbers=(2, 4, 5)))
+    return sections
+
+
+def drift(station: Station, say: Words) -> list[Section]:
+    """The columns that moved most against what the champion was trained on."""
+    seen = Observations(station.state).of("drift")
+    if not seen:
+        return []
+    newest = [o for o in seen if o.end == seen[-1].end]
+    ranked = sorted(newest, key=lambda o: -_ratio(o))
+    rows = [(o.subject, _number(o.value), _number(o.threshold), say(o.verdict)) for o in ranked]
+    sections = [
+        Section(
+            "The columns that moved most",
+            columns=("column", "PSI", "threshold", "verdict"),
+            rows=rows,
+            numbers=(1, 2),
+        )
+    ]
+    for column in ranked[:_DRIFT_CHARTS]:
+        mine = [o for o in seen if o.subject == column.subject]
+        points = [Point(o.end, o.value, bad=_ratio(o) > 1, note=_note(o)) for o in mine]
+        chart = line_chart(
+            points, label=column.subject, limits=[o.threshold for o in mine], marks=_promotions(station)
+        )
+        sections.append(Section(column.subject, chart=chart))
+    return sections
+
+
+def alerts(station: Station, say: Words) -> list[Section]:
+    """What alarms now, and every transition."""
+    now = [(a.monitor, a.subject, say(a.state), _when(a.since), a.message) for a in station.alerts.alerts()]
+    past = [
+        (_when(a.since), a.monitor, a.subject, say(a.state), a.message)
+        for a in reversed(station.alerts.history())
+    ]
+    return [
+        Section("Now", columns=("monitor", "subject", "state", "since", "message"), rows=now),
+        Section("Transitions", columns=("when", "monitor", "subject", "state", "message"), rows=past[:200]),
+    ]
+
+
+def audit(station: Station, say: Words) -> list[Section]:
+    """The newest records of the ledger, and whether the chain is whole."""
+    verified = station.audit.verify()
+    text = f"{say('The chain is whole')}: {verified.records:,} {say('records')}"
+    if verified.broken is not None:
+        text = f"{say('The chain is broken at record')} {verified.broken.seq}: {verified.broken.reason}"
+    rows = [
+        (
+            e.seq,
+            _when(e.at),
+            e.actor,
+            e.action,
+            e.resource,
+            e.reason,
+            Markup("<code>{}</code>").format(e.digest[:12]),
+        )
+        for e in reversed(station.audit.events(limit=200))
+    ]
+    columns = ("#", "when", "who", "action", "resource", "why", "digest")
+    return [Section(text=text, columns=columns, rows=rows, numbers=(0,))]
+
+
+def _promotions(station: Station) -> dict[datetime, str]:
+    history = station.promotions.history(station.project.name)
+    return {p.at: f"v{p.version}" for p in history if p.alias == "champion"}
+
+
+def _ratio(seen: Observation) -> float:
+    return (seen.value or 0.0) / seen.threshold if seen.threshold else 0.0
+
+
+def _note(seen: Observation) -> str:
+    window = f"{seen.start:%Y-%m-%d} – {seen.end:%Y-%m-%d}"
+    return f"{window}: {_number(seen.value)}, n={seen.rows:,} ({seen.verdict})"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"

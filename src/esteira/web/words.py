@@ -1,0 +1,139 @@
+"""The words of the pages, in English and Brazilian Portuguese."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LANGUAGES = {"en": "English", "pt-BR": "Português"}
+
+_PORTUGUESE: Mapping[str, str] = {
+    "ring": "anel",
+    "The ring": "O anel",
+    "runs": "execuções",
+    "models": "modelos",
+    "traffic": "tráfego",
+    "performance": "desempenho",
+    "drift": "deriva",
+    "alerts": "alertas",
+    "data": "dados",
+    "audit": "auditoria",
+    "tables": "tabelas",
+    "features": "atributos",
+    "training": "treino",
+    "registry": "registro",
+    "gateway": "gateway",
+    "labels": "rótulos",
+    "monitors": "monitores",
+    "retraining": "retreino",
+    "rollout": "implantação",
+    "rows": "linhas",
+    "predictions": "previsões",
+    "no model serves yet": "nenhum modelo em produção ainda",
+    "all quiet": "tudo calmo",
+    "under way": "em andamento",
+    "none under way": "nenhuma em andamento",
+    "The story so far": "A história até aqui",
+    "Nothing has happened yet. Start with: esteira run": "Nada aconteceu ainda. Comece com: esteira run",
+    "when": "quando",
+    "what": "o quê",
+    "why": "por quê",
+    "step": "etapa",
+    "time": "tempo",
+    "status": "situação",
+    "run": "execução",
+    "started": "início",
+    "took": "duração",
+    "inputs": "entradas",
+    "parameters": "parâmetros",
+    "version": "versão",
+    "versions": "versões",
+    "alias": "alias",
+    "gates": "portões",
+    "metric": "métrica",
+    "value": "valor",
+    "interval": "intervalo",
+    "created": "criada em",
+    "digest": "digest",
+    "Promotions": "Promoções",
+    "Who answers now": "Quem responde agora",
+    "Answers per day": "Respostas por dia",
+    "Earlier splits": "Divisões anteriores",
+    "revision": "revisão",
+    "split": "divisão",
+    "arm": "braço",
+    "evidence": "evidência",
+    "verdict": "veredito",
+    "Rollouts": "Implantações",
+    "maturity": "maturidade",
+    "labelled": "rotuladas",
+    "expected at least": "esperado ao menos",
+    "worse than": "pior que",
+    "window": "janela",
+    "column": "coluna",
+    "threshold": "limiar",
+    "moved": "mudou",
+    "The columns that moved most": "As colunas que mais mudaram",
+    "Now": "Agora",
+    "Transitions": "Transições",
+    "monitor": "monitor",
+    "subject": "assunto",
+    "state": "estado",
+    "since": "desde",
+    "message": "mensagem",
+    "who": "quem",
+    "action": "ação",
+    "resource": "recurso",
+    "The chain is whole": "A corrente está íntegra",
+    "The chain is broken at record": "A corrente quebrou no registro",
+    "records": "registros",
+    "in quarantine": "em quarentena",
+    "table": "tabela",
+    "committed": "gravada em",
+    "no such page": "página inexistente",
+    "back to the ring": "voltar ao anel",
+    "not enough data": "dados insuficientes",
+    "worse": "pior",
+    "ok": "ok",
+    "drifted": "derivou",
+    "cached": "do cache",
+    "passed": "passou",
+    "failed": "falhou",
+    "firing": "disparado",
+    "pending": "pendente",
+    "resolving": "resolvendo",
+    "done": "concluída",
+    "running": "executando",
+    "champion": "campeão",
+    "challenger": "desafiante",
+    "There is nothing here yet.": "Ainda não há nada aqui.",
+    "simulated time": "tempo simulado",
+}
+
+
+class Words:
+    """Translates the pages' texts; a text without translation stays English.
+
+    >>> Words("pt-BR")("alerts"), Words("en")("alerts")
+    ('alertas', 'alerts')
+    """
+
+    def __init__(self, language: str) -> None:
+        self.language = language if language in LANGUAGES else "en"
+
+    def __call__(self, text: str) -> str:
+        return _PORTUGUESE.get(text, text) if self.language == "pt-BR" else text
+
+
+def negotiate(wanted: str | None, accepted: str, default: str) -> str:
+    """The language of a visitor: the one asked for, else what the browser accepts, else the project's.
+
+    >>> negotiate(None, "pt-BR,pt;q=0.9", "en"), negotiate("en", "pt-BR", "en")
+    ('pt-BR', 'en')
+    """
+    if wanted in LANGUAGES:
+        return wanted
+    first = accepted.split(",", 1)[0].strip().lower()
+    return "pt-BR" if first.startswith("pt") else default

@@ -1,0 +1,36 @@
+"""The scikit-learn baseline: the contract, and that nothing untrusted is stored."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+import skops.io
+from tests.contracts.trainer import TrainerContract
+
+from esteira.registry.bundle import SKOPS_TYPES
+from esteira.training.trainers.sklearn import PAYLOAD, SklearnOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from esteira.registry.bundle import Model
+
+
+class TestSklearnTrainer(TrainerContract):
+    url = "sklearn:"
+    options = frozenset(each.name for each in fields(SklearnOptions))
+
+    def score(self, model: Model, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        pipeline = skops.io.loads(model.files[PAYLOAD], trusted=[*SKOPS_TYPES])
+        scores: NDArray[np.float64] = pipeline.predict_proba(matrix)[:, 1]
+        return scores
+
+    def test_only_the_listed_types_are_beyond_what_skops_trusts(self, model: Model) -> None:
+        assert set(skops.io.get_untrusted_types(data=model.files[PAYLOAD])) <= set(SKOPS_TYPES)
+
+    def test_a_search_that_did_not_end_is_told(self, table: pa.Table, model: Model) -> None:
+        assert model.facts["converged"] is True
+        assert self.fit(table, max_iterations=1).facts["converged"] is False
