@@ -49,7 +49,7 @@ class RuntimeContract:
         return matrix
 
     def test_a_row_alone_scores_as_in_a_batch_to_the_bit(self) -> None:
-        runtime, matrix = self.open(), self.matrix(300)
+        runtime, matrix = self.open(), self.matrix(100)
         assert [runtime.predict_row(row) for row in matrix.tolist()] == runtime.predict(matrix).tolist()
 
     # The examples are shared by the subclasses, whose columns are as many or not: each finds its own.
@@ -83,10 +83,10 @@ class RuntimeContract:
         assert runtime.predict(np.repeat(matrix, 2, axis=0)[::2]).tolist() == expected
 
     def test_threads_do_not_disturb_each_other(self) -> None:
-        runtime, rows = self.open(), self.matrix(200).tolist()
+        runtime, rows = self.open(), self.matrix(40).tolist()
         expected = [runtime.predict_row(row) for row in rows]
         with ThreadPoolExecutor(4) as pool:
-            answers = list(pool.map(lambda _: [runtime.predict_row(row) for row in rows], range(8)))
+            answers = list(pool.map(lambda _: [runtime.predict_row(row) for row in rows], range(6)))
         assert all(answer == expected for answer in answers)
 
     def test_a_model_with_other_columns_than_its_signature_is_corrupt(self) -> None:

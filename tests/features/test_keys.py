@@ -97,7 +97,7 @@ def test_a_key_that_is_null_throughout_matches_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "column", [pa.array([1.5]), pa.array([b"x"]), pa.array([[1]]), pa.array([2**64 - 1])]
+    "column", [pa.array([1.5]), pa.array([b"x"]), pa.array([[1]]), pa.array([2**64 - 1], pa.uint64())]
 )
 def test_a_key_that_has_no_exact_equal_is_refused(column: pa.Array) -> None:
     with pytest.raises(WrongKey, match="text, whole numbers, flags or dates"):

@@ -18,8 +18,8 @@ times = st.lists(st.tuples(st.integers(0, 4), st.none() | st.integers(0, 4)), ma
 
 
 @settings(max_examples=100, deadline=None)
-@given(times, st.booleans())
-def test_the_order_is_by_event_then_creation_then_sequence(pairs: list[Any], is_reversed: bool) -> None:  # noqa: FBT001
+@given(pairs=times, is_reversed=st.booleans())
+def test_the_order_is_by_event_then_creation_then_sequence(pairs: list[Any], *, is_reversed: bool) -> None:
     rows = rows_of([(X, event, created, None) for event, created in pairs])
     sequence = list(range(len(pairs)))[:: -1 if is_reversed else 1]
     if is_reversed:

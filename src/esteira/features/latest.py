@@ -56,7 +56,8 @@ def latest_rows(bound: BoundView) -> LatestRows:
     winners = np.full(int(codes.max(initial=-1)) + 1, -1, np.int64)
     winners[codes[order]] = order  # in order, so the newest truth is written last
     winners = winners[winners >= 0]
-    winning = rows.select(list(dict.fromkeys((*view.keys, *view.features)))).take(winners)
+    wanted = {name: column_of(rows, name, what).take(winners) for name in (*view.keys, *view.features)}
+    winning = pa.table(wanted)
     texts = [column.to_pylist() for column in key_texts(winning, view.keys, what)]
     keys: list[tuple[str, ...]] = list(zip(*texts, strict=True)) if texts else [()] * len(winners)
     columns = [_numbers(winning, feature, view.name) for feature in view.features]

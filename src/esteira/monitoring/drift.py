@@ -131,23 +131,20 @@ def judge(
         columns = zip(reference.bins, reference.counts, found, strict=True)
         return [ColumnDrift(b.column, _psi(c, w), 0.0, 1.0, "not enough data") for b, c, w in columns]
     resampling = Resampling(reference.days, max(1, round(window / timedelta(days=1))))
-    drifts = []
-    for bins, counts, observed in zip(reference.bins, reference.counts, found, strict=True):
-        constant = np.count_nonzero(counts.any(axis=0)) == 1
-        figures = (
-            _constant(counts, observed, alpha) if constant else _varied(counts, observed, alpha, resampling)
-        )
-        psi, threshold, p_value = figures
-        drifts.append(ColumnDrift(bins.column, *figures, "drifted" if psi > threshold else "ok"))
-    return drifts
+    columns = zip(reference.bins, reference.counts, found, strict=True)
+    return [_judge_column(bins.column, counts, now, alpha, resampling) for bins, counts, now in columns]
 
 
-def _varied(
-    counts: Counts, observed: Counts, alpha: float, resampling: Resampling
-) -> tuple[float, float, float]:
-    null = resampling.null(counts, int(observed.sum()))
-    psi = _psi(counts, observed)
-    return psi, null.threshold(alpha), null.p_value(psi)
+def _judge_column(
+    column: str, counts: Counts, observed: Counts, alpha: float, resampling: Resampling
+) -> ColumnDrift:
+    if np.count_nonzero(counts.any(axis=0)) == 1:
+        psi, threshold, p_value = _constant(counts, observed, alpha)
+    else:
+        null = resampling.null(counts, int(observed.sum()))
+        psi = _psi(counts, observed)
+        threshold, p_value = null.threshold(alpha), null.p_value(psi)
+    return ColumnDrift(column, psi, threshold, p_value, "drifted" if psi > threshold else "ok")
 
 
 def _constant(counts: Counts, observed: Counts, alpha: float) -> tuple[float, float, float]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from esteira.base.clock import to_micros
+from esteira.monitoring.prediction_log import LABELS_SCHEMA
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 _PRECEDENCE = ("revision", "ingested_at", "observed_at", "value")
 
 
-def join_labels(predictions: pa.Table, labels: pa.Table, *, known_at: datetime | None = None) -> pa.Table:
+def join_labels(
+    predictions: pa.Table, labels: pa.Table | None, *, known_at: datetime | None = None
+) -> pa.Table:
     """Predictions with their columns `label` (float64) and `label_at` (when it became true), null if none.
 
     One row per prediction id, in the order of `predictions`; of a repeated id the first row. A label without
     prediction is left out, and so is one ingested after `known_at`, if given. A null value withdraws a label.
+    `labels` is None while the table does not exist.
 
     Raises: NaiveTime.
     >>> predictions = pa.table({"id": ["a", "b"]})
@@ -32,6 +36,8 @@ def join_labels(predictions: pa.Table, labels: pa.Table, *, known_at: datetime |
     >>> join_labels(predictions, labels)["label"].to_pylist()
     [None, 1.0]
     """
+    if labels is None:
+        labels = LABELS_SCHEMA.empty_table()
     if known_at is not None:
         moment = pa.scalar(to_micros(known_at, "known_at"), pa.timestamp("us", tz="UTC"))
         labels = labels.filter(pc.less_equal(labels["ingested_at"], moment))

@@ -50,7 +50,7 @@ class Estimate:
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
-    """The chance that a late flight has a higher score than one in time; ties count half.
+    """The chance that a positive row has a higher score than a negative one; ties count half.
 
     Source: DeLong, DeLong & Clarke-Pearson 1988; the interval is made on the logit scale, where it
     covers better near 1 (Qin & Hotilovac 2008). Where every pair is in order the variance is no guide:

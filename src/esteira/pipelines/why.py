@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from esteira.base.digest import canonical_json
 from esteira.pipelines.graph import UnknownStep
 
 if TYPE_CHECKING:
@@ -48,7 +49,11 @@ def why(journal: Journal, run_id: str, step: str) -> str:
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any], part: str) -> list[str]:
     old, new = before.get(part, {}), after.get(part, {})
-    return [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    return [
+        name
+        for name in sorted({*old, *new})
+        if canonical_json(old.get(name)) != canonical_json(new.get(name))  # 7, 7.0 and True are three values
+    ]
 
 
 def _listed(names: list[str]) -> str:

@@ -42,7 +42,11 @@ def compare_logged(
     if logged.num_rows > sample:
         chosen = np.random.default_rng(seed).choice(logged.num_rows, sample, replace=False)
         logged = logged.take(pa.array(np.sort(chosen)))
-    found = logged.join(keys, keys="id", right_keys=id_column, join_type="inner").combine_chunks()
+    place = pc.index_in(logged["id"], value_set=keys[id_column].combine_chunks())
+    found = logged.filter(pc.is_valid(place))
+    for name in keys.column_names:
+        if name != id_column:
+            found = found.append_column(name, keys[name].take(place.drop_null()))
     views = [bind(view, station.tables.read(view.source)) for view in station.project.views]
     spine = found.append_column(_AT, found["at"]).drop_columns(["vector", "at"])
     joined = point_in_time_join(spine, views, at=_AT)

@@ -151,7 +151,9 @@ class Ring:
         if self._evidence is None or self._evidence.rollout_id != rollout.id:
             self._evidence = PairedEvidence(self._station, rollout)
         verdict = analyse(self._evidence.gather(rollout, self._station.clock.now()), rollout.plan)
-        self._station.rollouts.hold(rollout, verdict.reason, verdict.facts())
+        seen = verdict.facts()
+        if verdict.kind == "hold" and seen != rollout.evidence:  # a look that saw nothing new leaves no trace
+            self._station.rollouts.hold(rollout, verdict.reason, seen)
         return verdict
 
     def _tend_rollout_by_hand(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from esteira.base.clock import from_micros
-from esteira.base.records import Artifact
+from esteira.base.records import AlertState, Artifact
 from esteira.monitoring.drift import DriftReference, judge
 from esteira.monitoring.labels import join_labels
 from esteira.monitoring.performance import measure
@@ -26,14 +26,19 @@ if TYPE_CHECKING:
     from esteira.project.station import Station
     from esteira.registry.signature import Signature
 
+_ALARMING = frozenset({AlertState.FIRING, AlertState.RESOLVING})
 LABEL_LAG = timedelta(days=1)  # a window is judged a day after it ends, so that its labels have come
 
 
-def watch(station: Station, now: datetime) -> list[Alert]:
-    """Judge every window that closed since the last time; returns the alerts that were observed."""
+def watch(station: Station, now: datetime) -> list[tuple[Alert, str]]:
+    """Judge every window that closed since the last time.
+
+    Gives each alert that was observed with its change: "alarm", "cleared" or none.
+    """
     champion = station.registry.alias(station.project.name, CHAMPION)
     if champion is None or "predictions" not in station.tables.names():
         return []
+    before = {(a.monitor, a.subject): a.state for a in station.alerts.alerts()}
     seen: list[Alert] = []
     for monitor in station.project.monitors:
         kind = "drift" if isinstance(monitor, DriftMonitor) else "performance"
@@ -43,7 +48,15 @@ def watch(station: Station, now: datetime) -> list[Alert]:
                 seen += _performance(station, monitor, champion, rows, (start, end), now)
             else:
                 seen += _drift(station, monitor, champion, rows, (start, end), now)
-    return seen
+    return [(alert, _change(before.get((alert.monitor, alert.subject)), alert)) for alert in seen]
+
+
+def _change(before: AlertState | None, alert: Alert) -> str:
+    is_alarm = alert.state in _ALARMING
+    was_alarm = before in _ALARMING
+    if is_alarm == was_alarm:
+        return ""
+    return "alarm" if is_alarm else "cleared"
 
 
 def _closed(station: Station, kind: str, window: timedelta, now: datetime) -> list[tuple[datetime, datetime]]:

@@ -121,7 +121,7 @@ def _compared(gate: Gate, measured: Measured, candidate: Evaluation, rival: Eval
         raise NotPaired(name)
     theirs = rival.measure(gate.metric).value
     found = difference(gate.metric, candidate.labels, candidate.scores, rival.scores)
-    sign = 1 if METRICS[gate.metric].more_is_better else -1
+    sign = 1 if METRICS[gate.metric].higher_is_better else -1
     gain = sign * found.value
     least, most = sorted((sign * found.low, sign * found.high))
     passed = most >= -gate.margin

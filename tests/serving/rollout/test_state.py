@@ -197,7 +197,7 @@ def test_an_unknown_rollout_is_not_found(house: House) -> None:
 MOVES = st.sampled_from(["advance", "hold", "promote", "roll back", "reopen", "start"])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moves=st.lists(MOVES, max_size=12))
 def test_whatever_is_tried_only_legal_paths_are_taken(
     moves: list[str], tmp_path_factory: pytest.TempPathFactory

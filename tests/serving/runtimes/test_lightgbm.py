@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import lightgbm
 import numpy as np
 import pytest
+from tests.contracts.runtime import RuntimeContract
+from tests.serving.worlds import PLAIN, tree_model, tree_score, tree_text
 
 from esteira.base.errors import CorruptArtifact
 from esteira.registry.bundle import Model
 from esteira.registry.signature import Column, Signature
 from esteira.serving.runtimes import open_runtime
-from tests.contracts.runtime import RuntimeContract
-from tests.serving.worlds import PLAIN, tree_model, tree_score, tree_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,17 +8,16 @@ import pytest
 import skops.io
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
+from tests.contracts.runtime import RuntimeContract
 
 from esteira.base.errors import CorruptArtifact
 from esteira.registry.bundle import Model
 from esteira.registry.signature import Column, Signature
 from esteira.serving.runtimes import open_runtime
-from tests.contracts.runtime import RuntimeContract
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,18 +42,17 @@ def stored(classifier: Any) -> Model:
 @cache
 def linear() -> Model:
     codes = [np.arange(-1.0, 3.0)]
-    columns = ColumnTransformer(
-        [
-            ("n", make_pipeline(SimpleImputer(add_indicator=True), StandardScaler()), [0, 1, 2, 3]),
-            ("c", make_pipeline(SimpleImputer(strategy="constant", fill_value=-1.0), OneHotEncoder(categories=codes)), [4]),
-        ]
-    )
+    numbers = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
+    marked = SimpleImputer(strategy="constant", fill_value=-1.0)
+    texts = make_pipeline(marked, OneHotEncoder(categories=codes, handle_unknown="ignore"))
+    columns = ColumnTransformer([("n", numbers, [0, 1, 2, 3]), ("c", texts, [4])])
     return stored(make_pipeline(columns, LogisticRegression(max_iter=500)))
 
 
 @cache
-def boosted() -> Model:
-    return stored(HistGradientBoostingClassifier(max_iter=5))
+def crossed() -> Model:
+    steps = SimpleImputer(), PolynomialFeatures(2), StandardScaler(), LogisticRegression(max_iter=500)
+    return stored(make_pipeline(*steps))
 
 
 class TestLinearPipeline(RuntimeContract):
@@ -68,10 +66,10 @@ class TestLinearPipeline(RuntimeContract):
 
 class TestOtherClassifier(RuntimeContract):
     def model(self) -> Model:
-        return boosted()
+        return crossed()
 
     def scores_of_the_library(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        content = boosted().files["model.skops"]
+        content = crossed().files["model.skops"]
         trusted = skops.io.get_untrusted_types(data=content)
         return np.asarray(skops.io.loads(content, trusted=trusted).predict_proba(matrix)[:, 1])
 

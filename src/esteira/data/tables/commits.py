@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ from esteira.base.errors import CorruptArtifact, NotFound
 from esteira.base.records import TableVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 KEY = "esteira"  # of our facts among the others of a commit
 Span = tuple[int, int, int]  # of a column of times: first and last in UTC microseconds, and the nulls
@@ -33,9 +35,9 @@ class Facts:
         return {KEY: asdict(self)}
 
     @classmethod
-    def of(cls, entry: Mapping[str, Any]) -> Facts | None:
-        """The facts in a log entry; None when another tool committed it."""
-        found = entry.get(KEY)
+    def of(cls, info: Mapping[str, Any]) -> Facts | None:
+        """The facts of a commit; None when another tool committed it."""
+        found = info.get(KEY)
         return cls(**found) if isinstance(found, dict) else None
 
 
@@ -44,7 +46,7 @@ class Commits:
     """The commits of one table in memory, read once each.
 
     >>> commits = Commits("flights")
-    >>> commits.extend([{"esteira": {"rows": 2, "at": 0, "token": "january"}}], rows_of=lambda version: 0)
+    >>> commits.add({"esteira": {"rows": 2, "at": 0, "token": "january"}}, count=int)
     >>> commits.holding("january").ref
     'flights@0'
     """
@@ -56,18 +58,17 @@ class Commits:
     _by_token: dict[str, int] = field(default_factory=dict)
     _by_file: dict[str, int] = field(default_factory=dict)
 
-    def extend(self, entries: Sequence[Mapping[str, Any]], rows_of: Callable[[int], int]) -> None:
-        """Take in log entries, oldest first; `rows_of(version)` counts where another tool committed."""
-        for entry in entries:
-            number = len(self.versions)
-            facts = Facts.of(entry)
-            if facts is None:
-                self.is_ours = False
-                rows, at = rows_of(number), int(entry.get("timestamp", 0)) * 1000
-            else:
-                rows, at = facts.rows + (self.versions[-1].rows if self.versions else 0), facts.at
-                self._index(facts, number)
-            self.versions.append(TableVersion(self.table, number, rows, from_micros(at)))
+    def add(self, info: Mapping[str, Any], count: Callable[[int], int]) -> None:
+        """Take in the next commit; `count(version)` tells the rows where another tool committed."""
+        number = len(self.versions)
+        facts = Facts.of(info)
+        if facts is None:
+            self.is_ours = False
+            rows, at = count(number), int(info.get("timestamp", 0)) * 1000
+        else:
+            rows, at = facts.rows + (self.versions[-1].rows if self.versions else 0), facts.at
+            self._index(facts, number)
+        self.versions.append(TableVersion(self.table, number, rows, from_micros(at)))
 
     def _index(self, facts: Facts, number: int) -> None:
         if facts.token:
@@ -88,6 +89,10 @@ class Commits:
         """The version that an append with this token made."""
         return self.versions[self._by_token[token]] if token in self._by_token else None
 
+    def added(self, version: TableVersion) -> int:
+        """The rows that a version has more than the one before."""
+        return version.rows - (self.versions[version.version - 1].rows if version.version else 0)
+
     def made_by(self, file: str) -> TableVersion | None:
         """The version that brought a data file."""
         return self.versions[self._by_file[file]] if file in self._by_file else None
@@ -101,8 +106,17 @@ class Commits:
         """Sorts data files as they were committed; those of other tools come last."""
         return self._by_file.get(file, len(self.versions)), file
 
-    def expect(self, entries: int, version: int) -> None:
-        """The log has given as many new entries as there are new versions. Raises: CorruptArtifact."""
-        wanted = version + 1 - len(self.versions)
-        if entries != wanted:
-            raise CorruptArtifact(f"log of table {self.table}", f"{wanted} new entries", f"{entries}")
+
+def commit_info(path: Path) -> dict[str, Any]:
+    """What a log entry says about its commit; nothing when its tool said nothing. Raises: CorruptArtifact.
+
+    Source: Delta transaction log protocol, commit provenance information.
+    """
+    try:
+        actions = [json.loads(line) for line in path.read_bytes().splitlines()]
+        info: dict[str, Any] = next((each["commitInfo"] for each in actions if "commitInfo" in each), {})
+    except (OSError, ValueError, TypeError) as broken:
+        found = getattr(broken, "strerror", None) or str(broken)
+        wanted = f"JSON actions in {path.name}"
+        raise CorruptArtifact(f"log of table {path.parents[1].name}", wanted, found) from broken
+    return info

@@ -30,9 +30,9 @@ from esteira.base.errors import (
     StorageUnwritable,
     UnknownName,
 )
-from esteira.base.files import sync_folder, writing
+from esteira.base.files import locked, sync_folder, writing
 from esteira.base.optional import path_of
-from esteira.data.tables.commits import Commits, Facts
+from esteira.data.tables.commits import Commits, Facts, commit_info
 from esteira.data.tables.parquet import (
     FORMAT,
     VERIFIED,
@@ -96,21 +96,29 @@ class DeltaTables:
         """The version made or held; None when another writer came first and changed what counts."""
         table = self._find(name)
         if table is None:
-            refuse_untyped(rows, name)
-        else:
-            if token and (held := table.commits.holding(token)):
-                log.info("rows were appended before", extra={"table": held.ref, "token": token})
-                return held
-            rows = table.conform(rows)
-            if not rows.num_rows:
-                return table.commits.version(None)
+            return self._begin(name, rows, token)
+        if token and (held := table.commits.holding(token)):
+            if (kept := table.commits.added(held)) != rows.num_rows:
+                facts = {"table": held.ref, "token": token, "kept": kept, "given": rows.num_rows}
+                log.warning("a token came again with other rows, which were not appended", extra=facts)
+            return held
+        rows = table.conform(rows)
+        return self._write(name, table, rows, token) if rows.num_rows else table.commits.version(None)
+
+    def _begin(self, name: str, rows: pa.Table, token: str) -> TableVersion | None:
+        refuse_untyped(rows, name)
         folder = self._folder(name)
         with writing(folder):
             (folder / _LOG).mkdir(parents=True, exist_ok=True)
-        facts = write_data_file(folder, rows, at=self._clock.micros(), token=token)
+        # Delta lets the slower of two creations through as a second version with its own schema.
+        with locked(folder / ".begin.lock"):
+            return None if _is_table(folder) else self._write(name, None, rows, token)
+
+    def _write(self, name: str, table: _Table | None, rows: pa.Table, token: str) -> TableVersion | None:
+        facts = write_data_file(self._folder(name), rows, at=self._clock.micros(), token=token)
         try:
             if table is None:
-                _create(folder, rows.schema, facts)
+                _create(self._folder(name), rows.schema, facts)
             else:
                 table.commit(facts)
         except (OSError, DeltaError) as failed:
@@ -236,12 +244,10 @@ class _Table:
             self._take_in_new_entries()
 
     def _take_in_new_entries(self) -> None:
-        newest = self._delta.version()
         with _readable_log(self.commits.table):
-            entries = self._delta.history(newest + 1 - len(self.commits.versions))
             self.schema = pa.schema(self._delta.schema().to_arrow())
-        self.commits.expect(len(entries), newest)
-        self.commits.extend(entries[::-1], lambda version: self._at(version).count())
+        for version in range(len(self.commits.versions), self._delta.version() + 1):
+            self.commits.add(commit_info(_entry(self.folder, version)), self._count)
 
     def commit(self, facts: Facts) -> None:
         """Add the file as the next free version. Raises: OSError, DeltaError (nothing was committed)."""
@@ -281,6 +287,9 @@ class _Table:
             wrong = problem_with(self.folder / path, size, digests.get(path, ""))
             if wrong is not None:
                 yield path, *wrong
+
+    def _count(self, version: int) -> int:
+        return int(self._at(version).count())
 
     def _at(self, version: int) -> DeltaTable:
         if version == self._delta.version():

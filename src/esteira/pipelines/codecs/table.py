@@ -48,16 +48,14 @@ class TableCodec:
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as wrong:
             raise Unstorable("a table", str(wrong)) from wrong
         if any(pa.types.is_nested(kind) for kind in table.schema.types):
-            self._prove(table, folder)
+            self._prove(folder)
 
-    def _prove(self, table: pa.Table, folder: Path) -> None:
+    def _prove(self, folder: Path) -> None:
         """Some nested values are written that cannot be read, such as a null among lists of fixed size."""
         try:
-            is_same = self.load(folder, pa.Table) == table
+            self.load(folder, pa.Table)
         except CorruptArtifact as wrong:
             raise Unstorable("a table", f"Parquet cannot read it back: {wrong.found}") from wrong
-        if not is_same:
-            raise Unstorable("a table", "Parquet reads it back with other values")
 
     def load(self, folder: Path, declared: Annotation) -> object:
         try:

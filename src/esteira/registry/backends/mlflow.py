@@ -82,9 +82,9 @@ class MlflowBackend:
                 found[0] if found else client.create_run(experiment, _millis(run.started_at), run_name=run.id)
             )
             mlflow_run: str = recorded.info.run_id
-            entities = load("mlflow.entities:Param"), load("mlflow.entities:RunTag")
-            params = [entities[0](key, _text(value)) for key, value in sorted(parameters.items())]
-            marks = [entities[1](key, value) for key, value in sorted({**tags, **_run_tags(run)}.items())]
+            param, tag = _entity("Param"), _entity("RunTag")
+            params = [param(key, _text(value)) for key, value in sorted(parameters.items())]
+            marks = [tag(key, value) for key, value in sorted({**tags, **_run_tags(run)}.items())]
             _log(client, mlflow_run, _metrics(metrics, ended), params, marks)
             if run.status in _STATUS:
                 client.set_terminated(mlflow_run, _STATUS[run.status], _millis(ended))
@@ -105,14 +105,20 @@ class MlflowBackend:
         with self._writing(NotFound("run", mlflow_run, "record it first")) as client:
             run = client.get_run(mlflow_run)
             marks = version_marks(run.data.tags.get(RUN, mlflow_run), digest, metrics, _ended(run))
-            for version in _versions(client, name):
-                if (version.digest, version.run_id) == (digest, marks[RUN]):
-                    return version  # this very registration, cut off before its caller heard of it
+            existing = _found(client, name)
+            for each in existing:
+                if (each.tags.get(DIGEST), each.tags.get(RUN)) == (
+                    digest,
+                    marks[RUN],
+                ):  # repeated after a kill
+                    return self.version(name, int(each.version))
             logged = client.create_logged_model(
                 run.info.experiment_id, name, mlflow_run, {DIGEST: digest}, model_type=model.runtime
             )
             self._upload(client, logged, bundle, mlmodel_files(model, digest, _origin(logged, run)))
             _link(client, logged, _metrics(metrics, _ended(run), logged.model_id))
+            if not existing and not _models(client, name):
+                client.create_registered_model(name)
             return version_record(_create_version(client, name, logged, {**tags, **marks}), ())
 
     def names(self) -> list[str]:
@@ -238,7 +244,7 @@ class MlflowBackend:
 
 
 def _versions(client: Foreign, name: str) -> list[ModelVersion]:
-    found = list(_pages(client.search_model_versions, f"name = '{_safe(name)}'"))
+    found = _found(client, name)
     aliases: dict[int, list[str]] = {}
     for alias, number in (_aliases(client, name) if found else {}).items():
         aliases.setdefault(number, []).append(alias)
@@ -246,14 +252,19 @@ def _versions(client: Foreign, name: str) -> list[ModelVersion]:
     return sorted(records, key=lambda record: record.version)
 
 
+def _found(client: Foreign, name: str) -> list[Foreign]:
+    return list(_pages(client.search_model_versions, f"name = '{_safe(name)}'"))
+
+
+def _models(client: Foreign, name: str) -> list[Foreign]:
+    return list(_pages(client.search_registered_models, f"name = '{_safe(name)}'"))
+
+
 def _aliases(client: Foreign, name: str) -> dict[str, int]:
-    found = list(_pages(client.search_registered_models, f"name = '{_safe(name)}'"))
-    return {alias: int(number) for model in found for alias, number in model.aliases.items()}
+    return {alias: int(number) for model in _models(client, name) for alias, number in model.aliases.items()}
 
 
 def _create_version(client: Foreign, name: str, logged: Foreign, tags: dict[str, str]) -> Foreign:
-    if not list(_pages(client.search_registered_models, f"name = '{_safe(name)}'")):
-        client.create_registered_model(name)
     created = client.create_model_version(
         name, logged.artifact_location, logged.source_run_id, tags, model_id=logged.model_id
     )
@@ -264,7 +275,7 @@ def _create_version(client: Foreign, name: str, logged: Foreign, tags: dict[str,
 
 def _link(client: Foreign, logged: Foreign, metrics: list[Foreign]) -> None:
     """Show the model as what its run gave out, with its metrics."""
-    output = load("mlflow.entities:LoggedModelOutput")(logged.model_id, step=0)
+    output = _entity("LoggedModelOutput")(logged.model_id, step=0)
     client.log_outputs(logged.source_run_id, [output])
     _log(client, logged.source_run_id, metrics, [], [])
 
@@ -278,8 +289,12 @@ def _log(
 
 
 def _metrics(metrics: Mapping[str, float], at: datetime, model_id: str | None = None) -> list[Foreign]:
-    metric = load("mlflow.entities:Metric")
+    metric = _entity("Metric")
     return [metric(key, value, _millis(at), 0, model_id=model_id) for key, value in sorted(metrics.items())]
+
+
+def _entity(name: str) -> Foreign:
+    return load(f"mlflow.entities:{name}")
 
 
 def _pages(search: Callable[..., Foreign], condition: str | None = None) -> Iterator[Foreign]:

@@ -28,6 +28,8 @@ def decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
         raise MalformedBody(f"the body does not fit: {wrong}") from wrong
     except RecursionError as deep:
         raise MalformedBody("the JSON is nested too deeply; send flat lists") from deep
+    except UnicodeDecodeError as wrong:
+        raise MalformedBody(f"the body is not JSON: it is not UTF-8: {wrong}") from wrong
     except msgspec.DecodeError as wrong:
         if b"NaN" in body or b"Infinity" in body:
             return _decode_leniently(decoder, body)

@@ -145,8 +145,8 @@ def _imputed(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN40
 def _scaled(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401
     if not all(output.category is None and output.term.scale == 1 for output in outputs):
         raise NotAdditive("a scaler after another step than an imputer")
-    means = [0.0] * len(outputs) if step.mean_ is None else step.mean_.tolist()
-    scales = [1.0] * len(outputs) if step.scale_ is None else step.scale_.tolist()
+    means = step.mean_.tolist() if step.with_mean else [0.0] * len(outputs)
+    scales = step.scale_.tolist() if step.with_std else [1.0] * len(outputs)
     return [
         _Output(replace(output.term, mean=mean, scale=scale))
         for output, mean, scale in zip(outputs, means, scales, strict=True)

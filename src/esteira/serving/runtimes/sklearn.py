@@ -41,8 +41,20 @@ class SklearnRuntime:
         self._terms: tuple[Term, ...] | None
         try:
             self._intercept, self._terms = additive_terms(self._classifier)
+            self._compare(columns)
         except NotAdditive:
             self._terms = None
+
+    def _compare(self, columns: int) -> None:
+        """Hold the sum against the classifier itself. Raises: NotAdditive."""
+        for value in (0.0, 1.0, -1.0, 2.5, math.nan):
+            row = [value] * columns
+            try:
+                expected = float(self._classifier.predict_proba(np.array([row]))[0, 1])
+            except ValueError:  # a value that this classifier refuses
+                continue
+            if not math.isclose(self.predict_row(row), expected, rel_tol=1e-9, abs_tol=1e-12):
+                raise NotAdditive(f"{self.predict_row(row)} instead of {expected}")
 
     def predict_row(self, row: list[float]) -> float:
         if self._terms is None:

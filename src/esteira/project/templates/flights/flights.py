@@ -37,7 +37,7 @@ origin_now = FeatureView(
         keys=("origin",),
         time="landed_at",
         length=timedelta(hours=3),
-        hop=timedelta(minutes=30),
+        hop=timedelta(hours=1),
         measures={"landed": Count(), "late_share": Mean("late"), "mean_delay": Mean("arr_delay")},
     ),
 )
@@ -82,7 +82,7 @@ COLUMNS = (*REQUEST, *(column for view in VIEWS for column in view.columns))
 
 
 @step
-def spine(flights: pa.Table, until: datetime, days: int = 90) -> pa.Table:
+def spine(flights: pa.Table, until: datetime, days: int = 365) -> pa.Table:
     """The questions of the last `days` whose answers are known."""
     recent = pc.and_(
         pc.greater_equal(flights["asked_at"], pa.scalar(until - timedelta(days=days))),
@@ -130,7 +130,7 @@ def signature_of(train: pa.Table) -> Signature:
 @step
 def model(train: pa.Table, seed: int = 7) -> Model:
     """Gradient-boosted trees."""
-    return fit("lightgbm:", train, signature_of(train), seed=seed)
+    return fit("lightgbm:", train, signature_of(train), seed=seed, threads=1)
 
 
 @step

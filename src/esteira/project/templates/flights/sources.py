@@ -1,7 +1,7 @@
 """2013's flights out of New York, published as they would have been, and what a row must satisfy to be used.
 
-Landings and weather reach us on a feed: a landing at the next half hour, an hour's weather one hour later.
-Each flight is asked about at the half hour that lies 60 to 90 minutes before its scheduled departure.
+Landings and weather reach us on a feed: a landing at the next full hour, an hour's weather one hour later.
+Each flight is asked about at the full hour that lies one to two hours before its scheduled departure.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from esteira.data import InRange, NotNull, Unique, open_source
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FEED = timedelta(minutes=30)
+FEED = timedelta(hours=1)
 _FEED_US = FEED // timedelta(microseconds=1)
 _YEAR_START = datetime(2013, 1, 1, tzinfo=UTC)
 _TIME = pa.timestamp("us", tz="UTC")

@@ -1,0 +1,229 @@
+"""Windows at once, as events come, and by brute force: one answer."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.features.oracle import micros, plain, windowed
+
+from esteira.base.errors import BadInput, NaiveTime, UnknownName
+from esteira.features.times import NullTime
+from esteira.features.windows import (
+    EVENT_TIME,
+    Count,
+    LateEvent,
+    Mean,
+    SlidingWindow,
+    Sum,
+    Window,
+    WrongWindow,
+    window_rows,
+)
+
+US = timedelta(microseconds=1)
+FOREVER = 2**62
+Event = tuple[int, str | None, int | None]
+events_of_time = st.tuples(
+    st.integers(-15, 25), st.sampled_from(["a", "b", None]), st.none() | st.integers(-(2**48), 2**48)
+)
+
+
+def window_of(length: int, hop: int, *, keys: tuple[str, ...] = ("k",)) -> Window:
+    measures = {"n": Count(), "total": Sum("x"), "mean": Mean("x")}
+    return Window(keys, "at", length * hop * US, hop * US, measures)
+
+
+def table(events: list[Event]) -> pa.Table:
+    return pa.table(
+        {
+            "at": micros([at for at, _, _ in events]),
+            "k": pa.array([key for _, key, _ in events], pa.string()),
+            "x": pa.array([value for *_, value in events], pa.int64()),
+        }
+    )
+
+
+def fed(events: list[Event], window: Window, cuts: list[int]) -> pa.Table:
+    """The rows of a sliding window that gets the events between its closes, as they happen."""
+    sliding, parts, waiting = SlidingWindow(window), [], list(events)
+    for cut in sorted(cuts):
+        sliding.add(table([event for event in waiting if event[0] < cut]))
+        waiting = [event for event in waiting if event[0] >= cut]
+        parts.append(sliding.close(cut))
+    sliding.add(table(waiting))
+    return pa.concat_tables([*parts, sliding.close(FOREVER)])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    events=st.lists(events_of_time, max_size=20),
+    length=st.integers(1, 4),
+    hop=st.integers(1, 7),
+    cuts=st.lists(st.integers(-20, 60), max_size=6),
+)
+def test_at_once_and_as_they_come_equal_brute_force_to_the_bit(
+    events: list[Event], length: int, hop: int, cuts: list[int]
+) -> None:
+    window = window_of(length, hop)
+    at_once = window_rows(table(events), window)
+    assert fed(events, window, cuts).equals(at_once)
+    assert plain(at_once) == windowed(table(events), window, "x")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_keys_of_text_and_number_equal_brute_force_in_any_order(seed: int) -> None:
+    chance = random.Random(seed)
+    events = pa.table(
+        {
+            "b": pa.array([chance.choice([1, 23, 3, None]) for _ in range(400)], pa.int32()),
+            "a": [chance.choice(["1", "12", "é", None]) for _ in range(400)],
+            "at": micros([chance.randint(0, 300) for _ in range(400)]),
+            "x": [chance.choice([True, False, None]) for _ in range(400)],
+        }
+    )
+    window = window_of(5, 9, keys=("a", "b"))
+    found = window_rows(events, window)
+    assert plain(found) == windowed(events, window, "x")
+    shuffled = events.take(pa.array(chance.sample(range(400), 400)))
+    assert window_rows(shuffled, window).equals(found)
+
+
+def test_the_start_of_a_window_belongs_to_it_and_the_end_does_not() -> None:
+    rows = plain(window_rows(table([(10, "a", 1), (19, "a", 2), (20, "a", 4)]), window_of(1, 10)))
+    assert [(row["event_ts"], row["total"]) for row in rows] == [(20, 3), (30, 4), (40, 0)]
+
+
+def test_an_emptied_window_counts_nothing_and_has_no_mean() -> None:
+    *_, last = plain(window_rows(table([(0, "a", 7)]), window_of(2, 10)))
+    assert last == {"k": "a", "event_ts": 30, "n": 0, "total": 0, "mean": None}
+
+
+def test_a_row_comes_only_when_the_content_changes() -> None:
+    rows = plain(window_rows(table([(0, "a", 1), (35, "b", 1)]), window_of(4, 10)))
+    assert [(row["event_ts"], row["k"]) for row in rows] == [(10, "a"), (40, "b"), (50, "a"), (80, "b")]
+    swapped = plain(window_rows(table([(0, "a", 1), (10, "a", 1)]), window_of(1, 10)))
+    assert [row["event_ts"] for row in swapped] == [10, 20, 30]  # equal sums of other events
+
+
+def test_a_value_that_is_null_counts_as_an_event_and_not_as_a_value() -> None:
+    first, *_ = plain(window_rows(table([(0, "a", None), (1, "a", 3)]), window_of(1, 10)))
+    assert (first["n"], first["total"], first["mean"]) == (2, 3, 3.0)
+
+
+def test_an_event_about_nobody_is_not_counted() -> None:
+    assert window_rows(table([(0, None, 1)]), window_of(1, 10)).num_rows == 0
+
+
+def test_a_window_without_keys_looks_at_all_events() -> None:
+    rows = window_rows(table([(0, "a", 1), (5, None, 2)]), window_of(1, 10, keys=()))
+    assert rows.column_names == ["event_ts", "n", "total", "mean"]
+    assert rows["n"].to_pylist() == [2, 0]
+
+
+def test_an_event_of_a_closed_boundary_is_refused_and_changes_nothing() -> None:
+    sliding = SlidingWindow(window_of(2, 10))
+    sliding.add(table([(5, "a", 1)]))
+    sliding.close(25)
+    sliding.add(table([(20, "a", 1)]))  # its first boundary is 30
+    with pytest.raises(LateEvent, match=r"1970-01-01T00:00:00.000019\+00:00") as late:
+        sliding.add(table([(40, "a", 5), (19, "b", 5)]))
+    assert (late.value.event_us, late.value.closed_us) == (19, 25)
+    assert plain(sliding.close(30)) == [{"k": "a", "event_ts": 30, "n": 1, "total": 1, "mean": 1.0}]
+
+
+def test_closing_again_or_backwards_gives_nothing() -> None:
+    sliding = SlidingWindow(window_of(1, 10))
+    sliding.add(table([(5, "a", 1)]))
+    assert [sliding.close(until).num_rows for until in (9, 10, 10, 3, 20, 99)] == [0, 1, 0, 0, 1, 0]
+    with pytest.raises(LateEvent):
+        sliding.add(table([(80, "a", 1)]))
+
+
+def test_a_window_that_met_no_event_gives_rows_that_fit_those_that_come() -> None:
+    sliding = SlidingWindow(window_of(1, 10))
+    before = sliding.close(0)
+    sliding.add(table([(5, "a", 1)]))
+    together = pa.concat_tables([before, sliding.close(10)], promote_options="default")
+    assert together["k"].to_pylist() == ["a"]
+    assert window_rows(table([]), window_of(1, 10)).schema == sliding.close(11).schema
+
+
+def test_sums_are_exact_to_the_last_unit() -> None:
+    events = [(0, "a", 2**60), (1, "a", 1), (10, "a", 3)]
+    rows = window_rows(table(events), window_of(1, 10))
+    assert rows["total"].to_pylist() == [2**60 + 1, 3, 0]
+
+
+def test_sums_that_may_not_fit_are_refused_until_the_large_values_have_left() -> None:
+    sliding = SlidingWindow(window_of(1, 10))
+    sliding.add(table([(0, "a", 2**61), (0, "a", 2**61)]))
+    with pytest.raises(WrongWindow, match="larger unit"):
+        sliding.add(table([(11, "a", -(2**63)), (12, "b", 1)]))
+    sliding.close(10)
+    with pytest.raises(WrongWindow, match="larger unit"):
+        sliding.add(table([(11, "a", 1), (12, "b", 1), (13, "b", 1)]))
+    assert sliding.close(20)["total"].to_pylist() == [0]
+    sliding.add(table([(21, "a", 1), (22, "b", 1), (23, "b", 1)]))
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (pa.array([1.5]), "is double"),
+        (pa.array(["1"]), "is string"),
+        (pa.array([2**63], pa.uint64()), "beyond int64"),
+    ],
+)
+def test_what_cannot_be_summed_exactly_is_refused(column: pa.Array, said: str) -> None:
+    events = pa.table({"at": micros([0]), "k": ["a"], "x": column})
+    with pytest.raises(WrongWindow, match=said):
+        window_rows(events, window_of(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("events", "error"),
+    [
+        (table([(0, "a", 1)]).drop_columns(["at"]), UnknownName),
+        (table([(0, "a", 1)]).drop_columns(["k"]), UnknownName),
+        (table([(0, "a", 1)]).drop_columns(["x"]), UnknownName),
+        (pa.table({"at": micros([None]), "k": ["a"], "x": [1]}), NullTime),
+        (pa.table({"at": pa.array([1], pa.timestamp("us")), "k": ["a"], "x": [1]}), NaiveTime),
+    ],
+)
+def test_events_without_what_the_window_needs_are_refused(events: pa.Table, error: type[BadInput]) -> None:
+    with pytest.raises(error):
+        window_rows(events, window_of(1, 10))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"hop": timedelta(0)},
+        {"length": timedelta(0)},
+        {"length": 15 * US},
+        {"measures": {}},
+        {"measures": {EVENT_TIME: Count()}},
+        {"measures": {"k": Count()}},
+    ],
+)
+def test_a_window_that_cannot_mean_anything_is_refused(changed: dict[str, Any]) -> None:
+    given_ = {"keys": ("k",), "time": "at", "length": 20 * US, "hop": 10 * US, "measures": {"n": Count()}}
+    with pytest.raises(WrongWindow):
+        Window(**(given_ | changed))
+
+
+def test_a_window_is_defined_by_all_its_parts() -> None:
+    assert json.loads(json.dumps(window_of(2, 10).definition())) == {
+        "keys": ["k"],
+        "time": "at",
+        "length_us": 20,
+        "hop_us": 10,
+        "measures": {"n": ["Count", None], "total": ["Sum", "x"], "mean": ["Mean", "x"]},
+    }

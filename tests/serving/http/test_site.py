@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from tests.serving.worlds import Kept, World, tree_model
+
+from esteira.base.errors import ServiceUnreachable
+from esteira.serving.gateway import Gateway
+from esteira.serving.http.site import Site
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from esteira.base.records import Prediction
+
+GOOD = (
+    b'{"inputs":[{"name":"miles","shape":[1],"datatype":"FP64","data":[100]},'
+    b'{"name":"carrier","shape":[1],"datatype":"BYTES","data":["UA"]}]}'
+)
+PATHS = ["/v2/models/late/infer", "/v2/models/late/versions/1/infer", "/invocations", "/labels"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = World(tmp_path_factory.mktemp("site"))
+    world.deploy(tree_model(-1.0))
+    return world
+
+
+class Broken(Kept):
+    """A sink that raises what it was given."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, record: Prediction | Any) -> None:
+        raise self.error
+
+
+def breaking(world: World, error: Exception) -> Site:
+    gateway = Gateway(world.live, Broken(error), Kept(), world.clock, world.metrics, default_model="late")
+    return Site(gateway, max_body_bytes=1000)
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere", "/v2/models", "/v2/models/late/explain"])
+def test_a_path_that_is_not_there_is_not_found(world: World, path: str) -> None:
+    response = world.get(path)
+    assert response.status == 404
+    assert "GET /v2" in json.loads(response.body)["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v2/models/late/infer", "POST"),
+        ("DELETE", "/v2/models/late", "GET"),
+        ("POST", "/v2/health/live", "GET"),
+        ("PUT", "/labels", "POST"),
+        ("HEAD", "/metrics", "GET"),
+        ("PATCH", "/invocations", "POST"),
+    ],
+)
+def test_a_wrong_method_is_told_the_right_one(world: World, method: str, path: str, allowed: str) -> None:
+    response = world.site.handle(method, path, {}, b"")
+    assert response.status == 405
+    assert response.headers == (("allow", allowed),)
+
+
+def test_a_body_over_the_limit_is_told_the_limit_in_its_protocols_shape(world: World) -> None:
+    assert "4194304" in json.loads(world.site.too_large("/labels").body)["error"]
+    answer = json.loads(world.site.too_large("/invocations").body)
+    assert (answer["error_code"], "4194304" in answer["message"]) == ("BAD_REQUEST", True)
+    assert world.site.too_large("/nowhere").status == 413
+
+
+def test_our_own_fault_is_500_without_a_trace(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    site = breaking(world, RuntimeError("secret path /srv/x"))
+    for path, body in (
+        (PATHS[0], GOOD),
+        ("/invocations", b'{"inputs":{"miles":1,"carrier":"UA"}}'),
+    ):
+        response = site.handle("POST", path, {}, body)
+        assert response.status == 500
+        assert b"secret" not in response.body
+        assert b"Traceback" not in response.body
+    assert "secret path" in caplog.text
+
+
+def test_a_store_that_fails_is_503_with_the_reason(world: World) -> None:
+    site = breaking(world, ServiceUnreachable("the feature store", "redis:", "timeout"))
+    response = site.handle("POST", PATHS[0], {}, GOOD)
+    assert (response.status, b"feature store" in response.body) == (503, True)
+    response = site.handle("POST", "/invocations", {}, b'{"inputs":{"miles":1,"carrier":"UA"}}')
+    assert json.loads(response.body)["error_code"] == "TEMPORARILY_UNAVAILABLE"
+
+
+def test_requests_are_counted_by_who_answered_and_how(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.deploy(tree_model(-1.0))
+    world.post("/v2/models/late/infer", GOOD)
+    world.post("/v2/models/late/infer", b"{")
+    world.post("/invocations", b"{")
+    world.get("/nowhere/" + "x" * 100)
+    found = world.metrics.read()
+    assert found["esteira_requests_total"] == {
+        ("late", "1", "champion", "oip", "200"): [1.0],
+        ("", "", "", "oip", "400"): [1.0],
+        ("", "", "", "mlflow", "400"): [1.0],
+        ("", "", "", "oip", "404"): [1.0],
+    }
+    assert sum(found["esteira_request_duration_seconds"]["late", "oip"][:-1]) == 1
+    assert sum(found["esteira_predict_duration_seconds"]["late", "1"][:-1]) == 1
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+DATATYPES = st.sampled_from(["FP64", "INT32", "BOOL", "BYTES", "FP99"])
+TENSORS = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["miles", "carrier", "gust", "score"]) | st.text(max_size=4),
+        "shape": st.lists(st.integers(-1, 3), max_size=3),
+        "datatype": DATATYPES,
+        "data": st.lists(JSON, max_size=3),
+    }
+)
+DOCUMENTS = JSON | st.one_of(
+    st.fixed_dictionaries({"inputs": st.lists(TENSORS, max_size=4)}, optional={"id": st.text(), "parameters": JSON}),
+    st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(("dataframe_split", "dataframe_records", "instances", "inputs"), JSON)
+    ),
+    st.fixed_dictionaries({"inputs": st.dictionaries(st.sampled_from(["miles", "carrier"]), JSON)}),
+    st.lists(st.fixed_dictionaries({"id": st.text(), "value": JSON}, optional={"observed_at": JSON})),
+)  # fmt: skip
+HEADERS = st.dictionaries(
+    st.sampled_from(["content-type", "x-esteira-key", "x-esteira-id"]), st.text(max_size=20), max_size=2
+)
+
+
+def is_answered(world: World, path: str, headers: dict[str, str], body: bytes) -> None:
+    response = world.site.handle("POST", path, headers, body)
+    assert response.status in {200, 202, 400, 404, 413, 415}, (response, body)
+    assert b"Traceback" not in response.body
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(path=st.sampled_from(PATHS), headers=HEADERS, document=DOCUMENTS)
+def test_no_document_breaks_the_gateway(
+    world: World, path: str, headers: dict[str, str], document: object
+) -> None:
+    is_answered(world, path, headers, json.dumps(document).encode())
+
+
+@settings(max_examples=200, deadline=None)
+@given(path=st.sampled_from(PATHS), body=st.binary(max_size=60))
+@example(PATHS[0], GOOD.replace(b"100", b"9" * 5000))
+@example(PATHS[0], GOOD.replace(b"100", b"1e999"))
+@example(PATHS[0], GOOD.replace(b'"UA"', b'"\\ud800"'))
+@example(PATHS[0], GOOD.replace(b'{"inputs"', b'{"id":"\\ud800","inputs"'))
+@example(PATHS[0], b'{"parameters":{"key":"\\udfff"},"inputs":[NaN')
+@example(PATHS[2], b'{"inputs":{"miles":NaN,"carrier":"\\ud800"}}')
+@example(PATHS[3], b'[{"id":"\\ud800","value":NaN}]')
+@example(PATHS[3], b'[{"id":"\\ud800","value":1}]')
+def test_no_bytes_break_the_gateway(world: World, path: str, body: bytes) -> None:
+    is_answered(world, path, {}, body)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_good_body_cut_anywhere_is_refused(world: World, path: str) -> None:
+    body = {"/labels": b'[{"id":"a","value":1}]', "/invocations": b'{"inputs":{"miles":1,"carrier":"UA"}}'}
+    whole = body.get(path, GOOD)
+    assert world.site.handle("POST", path, {}, whole).status in {200, 202}
+    for keep in range(len(whole)):
+        assert world.site.handle("POST", path, {}, whole[:keep]).status == 400
+
+
+def test_ten_thousand_wrong_rows_are_one_short_answer(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    body = json.dumps({"dataframe_records": [{"miles": "x" * 1000}] * 3000}).encode()
+    with caplog.at_level(logging.DEBUG, "esteira"):
+        response = world.post("/invocations", body)
+    assert response.status == 400
+    assert len(response.body) < 300
+    assert caplog.records == []

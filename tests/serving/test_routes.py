@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esteira.base.errors import BadInput, StorageUnwritable
+from esteira.serving.routes import Arm, Routes, RouteStore, choose
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHARES = st.floats(0, 1)
+KEYS = st.text(max_size=40)
+
+
+def split(share: float, salt: str = "") -> Routes:
+    arms = Arm("champion", 1, "a" * 64, 1 - share), Arm("challenger", 2, "b" * 64, share)
+    return Routes("late", arms, salt)
+
+
+@given(share=SHARES, salt=st.text(max_size=5), key=KEYS)
+def test_a_key_gets_the_same_arm_however_often_it_asks(share: float, salt: str, key: str) -> None:
+    assert choose(split(share, salt), key) == choose(split(share, salt), key)
+
+
+@given(shares=st.tuples(SHARES, SHARES), key=KEYS)
+def test_a_key_on_the_challenger_stays_there_when_its_share_grows(
+    shares: tuple[float, float], key: str
+) -> None:
+    small, large = (choose(split(share), key).name for share in sorted(shares))
+    assert (small, large) != ("challenger", "champion")
+
+
+@given(key=KEYS)
+def test_a_share_of_nothing_gets_nobody_and_a_share_of_one_everybody(key: str) -> None:
+    assert choose(split(0.0), key).name == "champion"
+    assert choose(split(1.0), key).name == "challenger"
+
+
+@pytest.mark.parametrize("share", [0.05, 0.25, 0.5, 0.9])
+def test_keys_are_dealt_in_proportion_to_the_shares(share: float) -> None:
+    trials = 40_000
+    routes = split(share, salt="flight-delay")
+    hits = sum(choose(routes, f"UA-{n}").name == "challenger" for n in range(trials))
+    chi_squared = (hits - trials * share) ** 2 / (trials * share * (1 - share))
+    assert chi_squared < 10.83  # 1 degree of freedom, 0.1 %
+
+
+def test_three_arms_are_dealt_in_proportion_too() -> None:
+    shares = {"champion": 0.5, "one": 0.3, "two": 0.2}
+    routes = Routes("late", tuple(Arm(name, n, "", share) for n, (name, share) in enumerate(shares.items())))
+    trials = 30_000
+    chosen = [choose(routes, str(n)).name for n in range(trials)]
+    statistic = sum(
+        (chosen.count(name) - trials * share) ** 2 / (trials * share) for name, share in shares.items()
+    )
+    assert statistic < 13.82  # 2 degrees of freedom, 0.1 %
+
+
+def test_another_salt_deals_the_keys_anew() -> None:
+    keys = [str(n) for n in range(2000)]
+    first, second = ({k for k in keys if choose(split(0.5, salt), k).version == 2} for salt in ("a", "b"))
+    assert 400 < len(first & second) < 600  # independent: half of a half
+
+
+def test_another_process_chooses_the_same_arms() -> None:
+    program = (
+        "from esteira.serving.routes import Arm, Routes, choose\n"
+        "arms = Arm('champion', 1, 'a', 0.75), Arm('challenger', 2, 'b', 0.25)\n"
+        "print(''.join(str(choose(Routes('late', arms, 's'), f'k{n}').version) for n in range(200)))"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "12345"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    ours = "".join(str(choose(split(0.25, "s"), f"k{n}").version) for n in range(200))
+    assert ended.stdout.strip() == ours
+    assert {*ours} == {"1", "2"}
+
+
+@pytest.mark.parametrize(
+    "arms",
+    [
+        (),
+        (Arm("challenger", 1, "a", 1.0),),
+        (Arm("champion", 1, "a", 0.9),),
+        (Arm("champion", 1, "a", 1.5), Arm("challenger", 2, "b", -0.5)),
+        (Arm("champion", 1, "a", 0.5), Arm("champion", 2, "b", 0.5)),
+        (Arm("champion", 1, "a", float("nan")),),
+    ],
+    ids=["empty", "no champion", "not one", "negative", "doubled", "not a number"],
+)
+def test_routes_that_mean_nothing_are_refused(arms: tuple[Arm, ...]) -> None:
+    with pytest.raises(BadInput, match="'late'"):
+        Routes("late", arms)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RouteStore:
+    return RouteStore(f"sqlite:{tmp_path}/state.db")
+
+
+def test_a_model_without_routes_has_none(store: RouteStore) -> None:
+    assert store.get("late") is None
+    assert store.names() == []
+    assert store.revisions() == {}
+
+
+def test_each_setting_is_the_next_revision_and_the_earlier_stay(store: RouteStore) -> None:
+    first, second = store.set(split(0.0)), store.set(split(0.25))
+    assert (first.revision, second.revision) == (1, 2)
+    assert store.get("late") == second
+    assert store.get("late", 1) == first
+    assert store.get("late", 3) is None
+
+
+def test_models_count_their_revisions_apart(store: RouteStore) -> None:
+    store.set(split(0.5))
+    store.set(Routes("early", (Arm("champion", 9, "c", 1.0),)))
+    assert store.names() == ["early", "late"]
+    assert store.revisions() == {"early": 1, "late": 1}
+
+
+def test_shares_and_salts_come_back_to_the_bit(store: RouteStore) -> None:
+    share = 0.1 + 0.2
+    kept = store.set(split(share, salt="é\n"))
+    found = store.get("late")
+    assert found == kept
+    assert found is not None
+    assert found.arms[1].share == share
+
+
+def test_settings_at_the_same_time_get_revisions_of_their_own(store: RouteStore) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        revisions = list(pool.map(lambda n: store.set(split(n / 40)).revision, range(40)))
+    assert sorted(revisions) == list(range(1, 41))
+
+
+def test_a_change_by_another_process_is_noticed(store: RouteStore, tmp_path: Path) -> None:
+    before = store.changes()
+    assert store.changes() == before
+    RouteStore(f"sqlite:{tmp_path}/state.db").set(split(0.5))
+    assert store.changes() != before
+
+
+def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageUnwritable, match="choose another folder"):
+        RouteStore(f"sqlite:{tmp_path}/file/state.db")
