@@ -219,8 +219,10 @@ def validate(rows: pa.Table, checks: Sequence[Check], now: datetime) -> Checked:
         for at, check in enumerate(checks)
     ]
     is_bad = _any(nobody, found.values())
-    reasons = [reason for _, each in sorted(found.items()) for reason in each]
-    counts = {reason: int(mask.sum()) for reason, mask in reasons if mask.any()}
+    reasons: dict[str, NDArray[np.bool_]] = {}
+    for reason, mask in (each for _, several in sorted(found.items()) for each in several):
+        reasons[reason] = mask | reasons.get(reason, nobody)  # two checks may say the same
+    counts = {reason: int(mask.sum()) for reason, mask in reasons.items() if mask.any()}
     good, bad = rows.filter(pa.array(~is_bad)), _with_reasons(rows, is_bad, reasons)
     return Checked(good, bad, tuple(results), counts)
 
@@ -249,11 +251,13 @@ def _reasons(check: RowCheck, rows: pa.Table, judged: NDArray[np.bool_]) -> list
     return spread
 
 
-def _with_reasons(rows: pa.Table, is_bad: NDArray[np.bool_], reasons: Sequence[Reason]) -> pa.Table:
+def _with_reasons(
+    rows: pa.Table, is_bad: NDArray[np.bool_], reasons: Mapping[str, NDArray[np.bool_]]
+) -> pa.Table:
     places = np.flatnonzero(is_bad)
     joined = pa.nulls(0, pa.string())
     if len(places):
-        said = [pc.if_else(pa.array(mask[places]), reason, None) for reason, mask in reasons]
+        said = [pc.if_else(pa.array(mask[places]), reason, None) for reason, mask in reasons.items()]
         joined = pc.binary_join_element_wise(*said, "; ", null_handling="skip")
     return rows.take(pa.array(places)).append_column(REASON, joined)
 

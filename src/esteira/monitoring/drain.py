@@ -6,19 +6,17 @@ finds a range written down moves that one, not a longer one: the table knows its
 
 from __future__ import annotations
 
-import fcntl
 import json
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esteira.base.digest import digest_json
-from esteira.base.files import writing
+from esteira.base.files import locked
 from esteira.monitoring.prediction_log import LABELS, PREDICTIONS, labels_table, predictions_table
 from esteira.monitoring.segments import folder_of, read_segments, remove_drained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -56,7 +54,7 @@ def drain(folder_url: str, append: Append, state: Database) -> Drained:
     folder = folder_of(folder_url)
     with state.transaction() as connection:
         connection.execute(_SCHEMA)
-    with _alone(folder):
+    with locked(folder / "drain.lock"):
         moved = {kind: _drain_kind(folder, kind, append, _Ledger(state, kind)) for kind in _TABLES}
     return Drained(moved[PREDICTIONS], moved[LABELS])
 
@@ -107,13 +105,3 @@ class _Ledger:
         with self._state.transaction() as connection:
             sql = "UPDATE drain SET passed = ?, planned = NULL WHERE kind = ?"
             connection.execute(sql, (json.dumps(until), self._kind))
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "drain.lock").open("ab")
-    with lock:
-        fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
-        yield

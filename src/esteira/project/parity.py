@@ -54,7 +54,7 @@ def compare_logged(
     columns: set[str] = set()
     for number in pc.unique(found["version"]).to_pylist():
         mine = pc.equal(found["version"], number)
-        version = station.registry.version(station.project.name, number)
+        version = station.version(number)
         compared = _compare(station, version, found.filter(mine), joined.filter(mine))
         cells, differing = cells + compared[0], differing + compared[1]
         columns |= compared[2]

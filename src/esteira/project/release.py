@@ -76,7 +76,7 @@ def judge_and_register(station: Station, outcome: Outcome) -> Candidate:
     rivals: dict[str, Evaluation] = {}
     if project.baseline:
         rivals["baseline"] = score(outcome.value(project.baseline), rows)
-    champion = station.registry.alias(project.name, CHAMPION)
+    champion = champion_of(station)
     if champion is not None and champion != already:
         rivals[CHAMPION] = score(load_model(station, champion), rows)
     gates = judge(project.gates, candidate, rivals)
@@ -141,6 +141,12 @@ def _register(
     )
 
 
+def champion_of(station: Station) -> ModelVersion | None:
+    """The version that serves as champion, as the routes say; None before the first deployment."""
+    routes = station.routes.get(station.project.name)
+    return None if routes is None else station.version(routes.champion.version)
+
+
 def load_model(station: Station, version: ModelVersion) -> Model:
     """A registered model from the artifact store, digests checked; from the registry when it is not there."""
     folder = station.artifacts.folder(version.digest)
@@ -171,7 +177,7 @@ def deployable(station: Station, number: int) -> ModelVersion:
 
     Raises: NotFound (no such version), BadInput (not registered by esteira), CorruptArtifact.
     """
-    version = station.registry.version(station.project.name, number)
+    version = station.version(number)
     if not version.digest:
         raise BadInput(f"version {number} of {version.name} has no digest: it was not registered by esteira")
     load_model(station, version)

@@ -30,8 +30,7 @@ class Rescorer:
     def model(self, number: int) -> Model:
         """A registered version. Raises: NotFound, CorruptArtifact."""
         if number not in self._models:
-            name = self._station.project.name
-            self._models[number] = load_model(self._station, self._station.registry.version(name, number))
+            self._models[number] = load_model(self._station, self._station.version(number))
         return self._models[number]
 
     def scores(self, rows: pa.Table, number: int) -> NDArray[np.float64]:

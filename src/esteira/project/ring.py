@@ -9,7 +9,7 @@ from esteira.base.errors import EsteiraError
 from esteira.monitoring.drain import drain
 from esteira.project.ingesting import ingest_new
 from esteira.project.overview import champion_since
-from esteira.project.release import CHAMPION, deploy, judge_and_register, load_model, train
+from esteira.project.release import champion_of, deploy, judge_and_register, load_model, train
 from esteira.project.rolling import PairedEvidence, promote, start_canary, stop, widen
 from esteira.project.story import Story
 from esteira.project.watch import watch
@@ -89,7 +89,7 @@ class Ring:
     def champion_signature(self) -> Signature:
         """What requests must carry now. Raises: NotFound."""
         station = self._station
-        version = station.registry.alias(station.project.name, CHAMPION)
+        version = champion_of(station)
         if version is None:
             raise EsteiraError("no model serves: the gates refused the first one; see: esteira status")
         return load_model(station, version).signature

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from esteira.base.errors import BadInput, NotFound
-from esteira.project.release import CHALLENGER, CHAMPION, arm, deploy, deployable, set_routes
+from esteira.project.release import CHALLENGER, CHAMPION, arm, champion_of, deploy, deployable, set_routes
 from esteira.project.rescoring import Rescorer
 from esteira.project.watch import predictions
 from esteira.serving.rollout.analysis import Evidence, Health, paired_losses
@@ -31,7 +31,7 @@ def start_canary(station: Station, number: int, reason: str) -> Routes:
     """
     name = station.project.name
     challenger = deployable(station, number)
-    champion = station.registry.alias(name, CHAMPION)
+    champion = champion_of(station)
     if champion is None:
         raise NotFound("a champion of", name, f"put one into production with: esteira deploy {number}")
     if champion.version == number:
@@ -45,9 +45,8 @@ def start_canary(station: Station, number: int, reason: str) -> Routes:
 
 def apply_share(station: Station, rollout: Rollout, reason: str) -> Routes:
     """Bring the routes to the share that the rollout stands for; safe to repeat after a crash."""
-    name = station.project.name
-    champion = station.registry.version(name, rollout.champion_version)
-    challenger = station.registry.version(name, rollout.challenger_version)
+    champion = station.version(rollout.champion_version)
+    challenger = station.version(rollout.challenger_version)
     if rollout.state is RolloutState.PROMOTED:
         return set_routes(station, (arm(CHAMPION, challenger, 1.0),), reason)
     if not rollout.is_active:

@@ -23,6 +23,7 @@ from esteira.serving.routes import RouteStore
 
 if TYPE_CHECKING:
     from esteira.base.ports import Clock
+    from esteira.base.records import ModelVersion
     from esteira.base.settings import Settings
     from esteira.data.tables.port import TableStore
     from esteira.features.stores.port import OnlineStore
@@ -39,6 +40,7 @@ class Station:
     def __init__(self, folder: Path, *, actor: str = "esteira") -> None:
         self.settings: Settings = load_settings(folder)
         self.actor = actor
+        self._versions: dict[int, ModelVersion] = {}
 
     @cached_property
     def project(self) -> Project:
@@ -71,6 +73,15 @@ class Station:
     @cached_property
     def registry(self) -> Backend:
         return open_backend(self.settings.store("tracking"), home=self.settings.home)
+
+    def version(self, number: int) -> ModelVersion:
+        """A registered version of this project's model, read once: what it says never changes.
+
+        Its aliases do; ask the registry for those. Raises: NotFound.
+        """
+        if number not in self._versions:
+            self._versions[number] = self.registry.version(self.project.name, number)
+        return self._versions[number]
 
     @cached_property
     def promotions(self) -> PromotionJournal:

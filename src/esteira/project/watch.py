@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
@@ -15,7 +15,7 @@ from esteira.monitoring.performance import measure
 from esteira.monitoring.prediction_log import labels_table, vectors_of
 from esteira.project.definition import DriftMonitor, PerformanceMonitor
 from esteira.project.observations import Observation, Observations
-from esteira.project.release import CHAMPION, load_model
+from esteira.project.release import champion_of, load_model
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,7 +35,7 @@ def watch(station: Station, now: datetime) -> list[tuple[Alert, str]]:
 
     Gives each alert that was observed with its change: "alarm", "cleared" or none.
     """
-    champion = station.registry.alias(station.project.name, CHAMPION)
+    champion = champion_of(station)
     if champion is None or "predictions" not in station.tables.names():
         return []
     before = {(a.monitor, a.subject): a.state for a in station.alerts.alerts()}
@@ -107,29 +107,26 @@ def _performance(
         tolerance=monitor.tolerance,
         minimum=monitor.minimum,
     )
-    enough = found.verdict != "not enough data"
-    limit = baseline - monitor.tolerance if found.higher_is_better else baseline + monitor.tolerance
     Observations(station.state).keep(
         [
             Observation(
                 "performance", monitor.metric, window[0], window[1], champion.version, found.value, found.low,
-                found.high, limit, found.rows, found.labelled, found.verdict,
+                found.high, found.limit, found.rows, found.labelled, found.verdict,
             )
         ]
     )  # fmt: skip
-    loss = limit - found.high if found.higher_is_better else found.low - limit  # > 0: worse, with evidence
-    interval = f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
-    message = f"{monitor.metric} {interval}, the limit is {limit:.3f}"
+    interval = "" if found.value is None else f" {found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
     alert = station.alerts.observe(
-        "performance", monitor.metric, value=loss if enough else 0.0, enter=0.0, exit=0.0, now=now,
-        message=message, enough=enough,
+        "performance", monitor.metric, value=found.excess, enter=0.0, exit=0.0, now=now,
+        message=f"{monitor.metric}{interval}, the limit is {found.limit:.3f}",
+        enough=found.verdict != "not enough data",
     )  # fmt: skip
     return [alert]
 
 
 def reference_of(station: Station, version: ModelVersion) -> DriftReference:
     """The distribution of what a version was trained on."""
-    kept = station.artifacts.get(Artifact(version.tags["esteira.reference"], "json", 0))
+    kept: Any = station.artifacts.get(Artifact(version.tags["esteira.reference"], "json", 0))
     return DriftReference.from_plain(kept)
 
 

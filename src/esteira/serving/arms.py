@@ -91,7 +91,7 @@ class LoadedArm:
         for column in self.signature.columns:
             if column.name == stranger:
                 return SuppliedByView(stranger, column.view)
-        return UnknownName("column", stranger, self._known)
+        return UnknownName("column", stranger[:80], self._known)  # names are compared, so none is endless
 
 
 def load_arm(arm: Arm, bundles: Bundles, readers: Readers) -> LoadedArm:

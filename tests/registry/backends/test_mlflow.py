@@ -39,14 +39,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database whose second of migrations is paid once for all tests."""
-    home = tmp_path_factory.mktemp("mlflow")
-    open_backend("mlflow:", home=home).names()
-    return home / "mlflow.db"
-
-
 @pytest.fixture
 def local(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowBackend:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -36,6 +36,8 @@ def test_what_python_writes_is_read_back_even_where_it_is_no_json(
         b'{"a": [NaN]',
         b'{"a": [NaN, \xff]}',
         b'{"a": [Infinity]}}',
+        b'{"a": ["\\ud800"]}',
+        b'{"a": ["\\ud800", NaN]}',
         b"\x00\x01\x02",
         b"a,b\n1,2\n",
     ],

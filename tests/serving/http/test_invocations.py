@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 LOW, HIGH = tree_score(-1.0), tree_score(3.0)
 RECORDS = [{"miles": 100, "carrier": "UA"}, {"miles": 600, "carrier": "AA"}]
+SPLIT = {"columns": ["carrier", "miles"], "data": [["UA", 100], ["AA", 600]]}
 COLUMNS = {"miles": [100, 600], "carrier": ["UA", "AA"]}
 
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from esteira.base.clock import from_micros, parse_time
-from esteira.base.errors import CorruptArtifact
+from esteira.base.errors import BadInput, CorruptArtifact
 from esteira.base.records import ModelVersion
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def version_record(found: Any, aliases: Iterable[str]) -> ModelVersion:  # noqa:
         metrics: dict[str, float] = json.loads(tags.get(_METRICS, "{}"))
         at = tags.get(_CREATED)
         created_at = parse_time(at) if at else from_micros(int(found.creation_timestamp) * 1000)
-    except ValueError as edited:
+    except (ValueError, BadInput) as edited:
         what = f"tag {_METRICS} or {_CREATED} of {found.name} version {found.version}"
         raise CorruptArtifact(what, "what esteira wrote", str(edited)) from edited
     return ModelVersion(

@@ -41,8 +41,8 @@ def address_of(uri: str) -> str:
     >>> address_of("https://ana:secret@tracking.example:5000/path")
     'https://tracking.example:5000/path'
     """
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    user = urlsplit(uri).netloc.rpartition("@")[0]
+    return uri.replace(f"{user}@", "", 1) if user else uri
 
 
 def reach(uri: str) -> None:

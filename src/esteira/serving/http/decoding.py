@@ -42,7 +42,9 @@ def _decode_leniently(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
     # Python's own encoder writes NaN and Infinity, which JSON has not: read them, so that the error can name
     # the column that holds one.
     try:
-        decoded: _T = msgspec.convert(json.loads(body), decoder.type)
+        value = json.loads(body)
+        msgspec.json.encode(value)  # refuses half a surrogate pair, which is no text
+        decoded: _T = msgspec.convert(value, decoder.type)
     except msgspec.ValidationError as wrong:
         raise MalformedBody(f"the body does not fit: {wrong}") from wrong
     except (ValueError, RecursionError) as wrong:

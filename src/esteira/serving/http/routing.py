@@ -65,7 +65,7 @@ def resolve(path: str) -> Route | None:
         return None
     name, *rest = path.removeprefix("/v2/models/").split("/")
     version = ""
-    if rest[:1] == ["versions"] and len(rest) > 1:
+    if rest[:1] == ["versions"] and any(rest[1:2]):
         version, rest = rest[1], rest[2:]
     verb = "/".join(rest)
     if not name or verb not in _OF_MODEL or (rest and not verb):

@@ -40,7 +40,7 @@ class RsgiApplication:
     """What a server worker calls: `closing` after the last request."""
 
     def __init__(self, site: Site, closing: Callable[[], None]) -> None:
-        self._site, self._closing = site, closing
+        self.site, self._closing = site, closing
 
     def __rsgi_del__(self, loop: AbstractEventLoop) -> None:
         self._closing()
@@ -51,14 +51,14 @@ class RsgiApplication:
         if method != "GET":
             body = await self._body(headers.get("content-length"), exchange)
         if body is None:
-            response = self._site.too_large(scope.path)
+            response = self.site.too_large(scope.path)
         else:
-            response = self._site.handle(method, scope.path, headers, body)
+            response = self.site.handle(method, scope.path, headers, body)
         exchange.response_bytes(response.status, _headers(response), response.body)
 
     async def _body(self, declared: str | None, exchange: Exchange) -> bytes | None:
-        limit = self._site.max_body_bytes
-        if declared is not None:
+        limit = self.site.max_body_bytes
+        if declared is not None and declared.isdecimal():
             return await exchange() if int(declared) <= limit else None
         chunks, size = [], 0
         async for chunk in exchange:  # a body of unknown length

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LONGEST = 1000  # characters of an error: it quotes what was sent
 _NOWHERE = Route("oip", {})
 _MLFLOW_CODES = {404: "RESOURCE_DOES_NOT_EXIST", 500: "INTERNAL_ERROR", 503: "TEMPORARILY_UNAVAILABLE"}
 
@@ -73,6 +74,7 @@ def _of_error(route: Route, raised: Exception) -> Response:
 
 
 def _error(route: Route, status: int, message: str) -> Response:
+    message = message[:_LONGEST]
     if route.protocol == "mlflow":
         code = _MLFLOW_CODES.get(status, "BAD_REQUEST")
         return json_response(status, {"error_code": code, "message": message})

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import math
+import struct
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.contracts.prediction_sink import PredictionSinkContract, prediction
+
+from esteira.base.errors import BadInput, CorruptArtifact, StorageUnwritable, UnknownScheme
+from esteira.base.records import Label, Prediction
+from esteira.monitoring.prediction_log import (
+    LABELS_SCHEMA,
+    PREDICTIONS_SCHEMA,
+    LabelLog,
+    PredictionLog,
+    encode_label,
+    encode_prediction,
+    labels_table,
+    predictions_table,
+    vectors_of,
+)
+from esteira.monitoring.segments import read_segments
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MICROS = st.integers(0, 4_102_444_800_000_000)  # until 2100
+FLOATS = st.floats(allow_nan=False)
+PREDICTIONS = st.builds(
+    Prediction,
+    id=st.text(max_size=8),
+    at=MICROS,
+    model=st.text(max_size=5),
+    version=st.integers(0, 2**31 - 1),
+    arm=st.sampled_from(["champion", "challenger"]),
+    revision=st.integers(0, 2**62),
+    key=st.text(max_size=8),
+    score=FLOATS,
+    latency=FLOATS,
+    vector=st.lists(FLOATS, max_size=5).map(tuple),
+)
+LABELS = st.builds(
+    Label, st.text(max_size=8), FLOATS, observed_at=MICROS, ingested_at=MICROS, revision=st.integers(0, 2**62)
+)
+
+
+def _back(table: pa.Table) -> list[Prediction]:
+    plain = table.set_column(1, "at", table["at"].cast(pa.int64())).to_pylist()
+    return [Prediction(**{**row, "vector": tuple(row["vector"])}) for row in plain]
+
+
+class TestPredictionLog(PredictionSinkContract):
+    @pytest.fixture(autouse=True)
+    def _place(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+
+    def open(self) -> PredictionLog:
+        return PredictionLog(f"file:{self.folder}", "w0", flush_ms=5)
+
+    def kept(self) -> list[Prediction]:
+        return _back(predictions_table(read_segments(self.folder, "predictions", {})[0]))
+
+
+@given(st.lists(PREDICTIONS, max_size=5))
+def test_predictions_become_a_table_and_stay_the_same(predictions: list[Prediction]) -> None:
+    table = predictions_table([encode_prediction(each) for each in predictions])
+    assert table.schema == PREDICTIONS_SCHEMA
+    assert _back(table) == predictions
+
+
+@given(st.lists(LABELS, max_size=5))
+def test_labels_become_a_table_and_stay_the_same(labels: list[Label]) -> None:
+    table = labels_table([encode_label(each) for each in labels])
+    assert table.schema == LABELS_SCHEMA
+    columns = [table[name].cast(pa.int64()) if "_at" in name else table[name] for name in table.column_names]
+    rows = zip(*(column.to_pylist() for column in columns), strict=True)
+    assert [Label(*row) for row in rows] == labels
+
+
+def test_numbers_of_numpy_are_written_as_plain_ones() -> None:
+    numbers = np.float64(0.25), np.float32(0.5), tuple(np.array([1.5, math.inf]))
+    written = Prediction("p", np.int64(7), "late", np.int32(1), "champion", np.int64(2), "k", *numbers)
+    (found,) = _back(predictions_table([encode_prediction(written)]))
+    assert found == Prediction("p", 7, "late", 1, "champion", 2, "k", 0.25, 0.5, (1.5, math.inf))
+
+
+def test_the_vectors_come_back_to_the_bit() -> None:
+    odd = struct.unpack("<d", bytes.fromhex("010000000000f87f"))[0]  # a NaN with a payload of its own
+    vectors = [(1e-320, -0.0, odd), (math.inf, 0.1, -1.5)]
+    rows = [Prediction("p", 0, "m", 1, "champion", 0, "k", 0.5, 0.0, vector) for vector in vectors]
+    table = predictions_table([encode_prediction(row) for row in rows])
+    assert vectors_of(table, 3).tobytes() == np.array(vectors).tobytes()
+    assert vectors_of(table.slice(1), 3).tolist() == [list(vectors[1])]
+    assert vectors_of(pa.concat_tables([table, table]), 3).shape == (4, 3)
+    assert vectors_of(table.slice(0, 0), 3).shape == (0, 3)
+
+
+def test_vectors_of_several_signatures_are_no_matrix() -> None:
+    rows = [prediction(1), Prediction("p", 0, "m", 2, "champion", 0, "k", 0.5, 0.0, (1.0,))]
+    table = predictions_table([encode_prediction(row) for row in rows])
+    with pytest.raises(BadInput, match="one model version"):
+        vectors_of(table, 3)
+
+
+def test_a_payload_of_another_kind_is_named_corrupt() -> None:
+    with pytest.raises(CorruptArtifact, match="records of prediction_id"):
+        labels_table([msgspec.msgpack.encode(("p1", "late"))])
+
+
+def test_labels_go_to_segments_of_their_own(tmp_path: Path) -> None:
+    url = f"file:{tmp_path}"
+    predictions, labels = PredictionLog(url, "w0"), LabelLog(url, "w0")
+    predictions.write(prediction(1))
+    labels.write(Label("p1", 1.0, 5, 6))
+    predictions.flush()
+    labels.flush()
+    assert len(read_segments(tmp_path, "predictions", {})[0]) == 1
+    assert labels_table(read_segments(tmp_path, "labels", {})[0])["prediction_id"].to_pylist() == ["p1"]
+    predictions.close()
+    labels.close()
+    assert (predictions.dropped, labels.dropped) == (0, 0)
+
+
+def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
+    log, labels = PredictionLog(f"file:{tmp_path}", "w0"), LabelLog(f"file:{tmp_path}", "w0")
+    log.close()
+    labels.close()
+    log.write(prediction(1))
+    labels.write(Label("p1", 1.0, 5, 6))
+    assert (log.dropped, labels.dropped) == (1, 1)
+
+
+def test_a_log_that_cannot_be_opened_says_so_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageUnwritable):
+        PredictionLog(f"file:{tmp_path}/file/log", "w0")
+    with pytest.raises(UnknownScheme):
+        LabelLog("kafka:labels", "w0")

@@ -1,0 +1,107 @@
+"""A model as files: whole, or refused."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esteira.base.digest import digest_folder
+from esteira.base.errors import CorruptArtifact
+from esteira.registry.bundle import CARD, Model
+from esteira.registry.signature import Column, Signature, ViewRef
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SIGNATURE = Signature(
+    (
+        Column("miles"),
+        Column("carrier", "category", ("AA", "UA"), optional=True),
+        Column("w__wind", view="w"),
+    ),
+    "late",
+    (ViewRef("w", ("origin",), ("wind",)),),
+)
+
+
+def model(payload: bytes = b"tree\n", **facts: object) -> Model:
+    return Model("lightgbm", SIGNATURE, {"model.txt": payload, "notes.json": b"{}"}, facts)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    model(rounds=63).save(tmp_path)
+    return tmp_path
+
+
+def test_what_is_loaded_is_what_was_saved(bundle: Path) -> None:
+    assert Model.load(bundle) == model(rounds=63)
+
+
+@given(payload=st.binary(max_size=50), facts=st.dictionaries(st.text(max_size=5), st.integers() | st.text()))
+def test_equal_models_are_equal_folders(
+    tmp_path_factory: pytest.TempPathFactory, payload: bytes, facts: dict[str, object]
+) -> None:
+    folders = [tmp_path_factory.mktemp("bundle") for _ in range(2)]
+    Model("r", SIGNATURE, {"a": payload}, facts).save(folders[0])
+    Model("r", SIGNATURE, {"a": payload}, dict(reversed(facts.items()))).save(folders[1])
+    assert digest_folder(folders[0]) == digest_folder(folders[1])
+    assert Model.load(folders[0]) == Model("r", SIGNATURE, {"a": payload}, facts)
+
+
+def flip(name: str) -> Callable[[Path], object]:
+    def act(folder: Path) -> None:
+        content = bytearray((folder / name).read_bytes())
+        content[-1] ^= 1
+        (folder / name).write_bytes(bytes(content))
+
+    return act
+
+
+def card_without(key: str) -> Callable[[Path], object]:
+    def act(folder: Path) -> None:
+        card = json.loads((folder / CARD).read_bytes())
+        del card[key]
+        (folder / CARD).write_text(json.dumps(card))
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (
+            flip("model.txt"),
+            "model.txt of model bundle .* is corrupt: expected [0-9a-f]{64}, found [0-9a-f]{64}",
+        ),
+        (flip(CARD), "expected a readable model.json"),
+        (
+            lambda folder: (folder / "model.txt").unlink(),
+            "expected exactly its files, found other: model.txt",
+        ),
+        (lambda folder: (folder / "more.pkl").touch(), "expected exactly its files, found other: more.pkl"),
+        (lambda folder: (folder / CARD).unlink(), "expected a readable model.json"),
+        (lambda folder: (folder / CARD).write_bytes(b"\xff"), "expected a readable model.json"),
+        (lambda folder: (folder / CARD).write_text("[]"), "expected a readable model.json"),
+        (card_without("files"), "expected a readable model.json"),
+        (card_without("signature"), "expected a readable model.json"),
+        (card_without("runtime"), "expected a readable model.json"),
+    ],
+)
+def test_a_damaged_bundle_is_refused_with_the_mend(
+    bundle: Path, damage: Callable[[Path], object], expected: str
+) -> None:
+    damage(bundle)
+    with pytest.raises(CorruptArtifact, match=expected) as refused:
+        Model.load(bundle)
+    assert "restore it from a backup, or delete it and run the pipeline again" in str(refused.value)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorruptArtifact):
+        Model.load(tmp_path / "nowhere")

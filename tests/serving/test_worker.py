@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+from tests.serving.worlds import NOON, VIEWED, deployment, project, tree_model, tree_score
+
+from esteira.base.errors import EsteiraError
+from esteira.features.stores import open_store
+from esteira.features.views import FeatureView
+from esteira.monitoring.prediction_log import LABELS, PREDICTIONS, labels_table, predictions_table
+from esteira.monitoring.segments import folder_of, read_segments
+from esteira.pipelines.artifacts import ArtifactStore
+from esteira.serving.gateway import Question
+from esteira.serving.http.site import Site
+from esteira.serving.routes import RouteStore
+from esteira.serving.worker import open_gateway, open_worker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from esteira.base.settings import Settings
+
+ROW = {"miles": 100, "carrier": "UA"}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = project(tmp_path / "p")
+    routes = deployment(ArtifactStore(settings.store("artifacts")), tree_model(-1.0))
+    RouteStore(settings.store("state")).set(routes)
+    return settings
+
+
+def test_a_gateway_answers_from_the_stores_of_its_project_and_logs_what_it_said(settings: Settings) -> None:
+    gateway = open_gateway(settings, None)
+    site = Site(gateway, max_body_bytes=1000)
+    assert gateway.predict(Question("late", [dict(ROW)], id="f1")).scores == [tree_score(-1.0)]
+    assert site.handle("POST", "/labels", {}, b'[{"id":"f1","value":1}]').status == 202
+    gateway.close()
+    folder = folder_of(settings.store("predictions"))
+    predictions = predictions_table(read_segments(folder, PREDICTIONS, {})[0]).to_pylist()
+    assert [(each["id"], each["score"]) for each in predictions] == [("f1", tree_score(-1.0))]
+    labels = labels_table(read_segments(folder, LABELS, {})[0]).to_pylist()
+    assert [(each["prediction_id"], each["value"]) for each in labels] == [("f1", 1.0)]
+
+
+def test_features_come_from_the_online_store_that_another_process_fills(settings: Settings) -> None:
+    view = FeatureView("weather", ("origin",), ("visib",), "weather")
+    artifacts = ArtifactStore(settings.store("artifacts"))
+    RouteStore(settings.store("state")).set(deployment(artifacts, tree_model(-1.0, VIEWED)))
+    gateway = open_gateway(settings, None)
+    asked = Question("late", [{"miles": 1, "origin": "JFK"}], id="f1")
+    gateway.predict(asked)
+    with_rows = open_store(settings.store("online"))
+    with_rows.write(view, pa.table({"origin": ["JFK"], "event_ts": [NOON], "visib": [7.5]}))
+    gateway.predict(Question("late", [{"miles": 1, "origin": "JFK"}], id="f2"))
+    gateway.close()
+    with_rows.close()
+    payloads, _ = read_segments(folder_of(settings.store("predictions")), PREDICTIONS, {})
+    first, second = (each["vector"] for each in predictions_table(payloads).to_pylist())
+    assert (first[1] != first[1], second) == (True, [1.0, 7.5])
+
+
+def test_the_dropped_are_counted_where_every_worker_sees_them(settings: Settings, tmp_path: Path) -> None:
+    gateway = open_gateway(settings, tmp_path / "shared")
+    text = Site(gateway, max_body_bytes=1).handle("GET", "/metrics", {}, b"").body.decode()
+    gateway.close()
+    assert "esteira_prediction_log_dropped_total 0" in text
+    assert (tmp_path / "shared" / f"w{os.getpid()}.names").is_file()
+
+
+def test_a_worker_is_the_application_of_its_project(settings: Settings, tmp_path: Path) -> None:
+    application = open_worker(str(settings.root), str(tmp_path / "shared"))
+    assert application.site.gateway.live.models["late"].routes.revision == 1
+    assert application.site.max_body_bytes == settings.gateway.max_body_bytes
+    application.site.gateway.close()
+
+
+def test_a_store_that_cannot_be_opened_is_said_and_ends_the_worker(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (settings.home / "state.db").unlink()
+    (settings.home / "state.db").mkdir()
+    with pytest.raises(SystemExit):
+        open_worker(str(settings.root), str(tmp_path / "shared"))
+    said = capsys.readouterr().err
+    assert "the gateway cannot start" in said
+    assert "state.db" in said
+    assert "Traceback" not in said
+
+
+def test_an_unknown_scheme_is_refused_before_anything_serves(tmp_path: Path) -> None:
+    settings = project(tmp_path, '[stores]\npredictions = "kafka:x"\n')
+    with pytest.raises(EsteiraError, match="kafka"):
+        open_gateway(settings, None)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> object:
+    logger = logging.getLogger("esteira")
+    before = logger.handlers, logger.level, logger.propagate
+    yield
+    logger.handlers, logger.level, logger.propagate = before
