@@ -13,14 +13,14 @@ from esteira.base.optional import load
 if TYPE_CHECKING:
     from esteira.features.views import FeatureView as FeatureView
     from esteira.pipelines.step import step as step
-    from esteira.serving.rollout.plan import CanaryPlan as Canary
     from esteira.project.definition import Project as Project
     from esteira.project.definition import Rehearsal as Rehearsal
-    from esteira.retraining.policy import RetrainPolicy as Retrain
     from esteira.project.definition import TableSource as TableSource
     from esteira.project.definition import drift as drift
     from esteira.project.definition import performance as performance
     from esteira.registry.bundle import Model as Model
+    from esteira.retraining.policy import RetrainPolicy as Retrain
+    from esteira.serving.rollout.plan import CanaryPlan as Canary
     from esteira.training.gates import Gate as Gate
 
 __version__ = "0.1.0"

@@ -138,6 +138,15 @@ def test_an_event_of_a_closed_boundary_is_refused_and_changes_nothing() -> None:
     assert plain(sliding.close(30)) == [{"k": "a", "event_ts": 30, "n": 1, "total": 1, "mean": 1.0}]
 
 
+def test_an_event_just_before_a_boundary_is_late_once_it_is_closed_and_one_at_it_is_not() -> None:
+    sliding = SlidingWindow(window_of(2, 10))
+    sliding.close(20)
+    with pytest.raises(LateEvent):
+        sliding.add(table([(19, "a", 1)]))
+    sliding.add(table([(20, "a", 1)]))
+    assert sliding.close(30)["n"].to_pylist() == [1]
+
+
 def test_closing_again_or_backwards_gives_nothing() -> None:
     sliding = SlidingWindow(window_of(1, 10))
     sliding.add(table([(5, "a", 1)]))

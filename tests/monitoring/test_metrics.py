@@ -80,7 +80,7 @@ def _world(seed: int, rows: int) -> tuple[NDArray[np.float64], NDArray[np.float6
     rng = np.random.default_rng(seed)
     signal = rng.normal(size=rows)
     labels = (signal + rng.normal(size=rows) > 0.8).astype(np.float64)
-    scores = (1 / (1 + np.exp(-(1.5 * (signal + 0.3 * rng.normal(size=rows)) - 1))) for _ in range(2))
+    scores = (1 / (1 + np.exp(-(1.5 * (signal + noise * rng.normal(size=rows)) - 1))) for noise in (0.3, 1.0))
     better, other = scores
     return labels, better, np.clip(0.6 * other + 0.2, 0, 1)
 

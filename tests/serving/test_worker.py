@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from esteira.pipelines.artifacts import ArtifactStore
 from esteira.serving.gateway import Question
 from esteira.serving.http.site import Site
 from esteira.serving.routes import RouteStore
-from esteira.serving.worker import open_gateway, open_worker
+from esteira.serving.worker import SWITCH_S, open_gateway, open_worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +76,7 @@ def test_the_dropped_are_counted_where_every_worker_sees_them(settings: Settings
 
 def test_a_worker_is_the_application_of_its_project(settings: Settings, tmp_path: Path) -> None:
     application = open_worker(str(settings.root), str(tmp_path / "shared"))
+    assert sys.getswitchinterval() == pytest.approx(SWITCH_S)
     assert application.site.gateway.live.models["late"].routes.revision == 1
     assert application.site.max_body_bytes == settings.gateway.max_body_bytes
     application.site.gateway.close()
@@ -100,8 +102,10 @@ def test_an_unknown_scheme_is_refused_before_anything_serves(tmp_path: Path) -> 
 
 
 @pytest.fixture(autouse=True)
-def _logs_as_they_were() -> object:
+def _process_as_it_was() -> object:
     logger = logging.getLogger("esteira")
     before = logger.handlers, logger.level, logger.propagate
+    interval = sys.getswitchinterval()
     yield
+    sys.setswitchinterval(interval)
     logger.handlers, logger.level, logger.propagate = before

@@ -40,8 +40,8 @@ def run(arguments: Namespace) -> int:
         feed = OnlineFeed(station.project.views, station.online)
         feed.catch_up(station.tables, station.clock.now())
         gateway = stack.enter_context(GatewayProcess(station.settings.root))
-        url = stack.enter_context(page(station.settings.root))
-        console().print(f"gateway {gateway.url}\npages   {url}\nstop with Ctrl-C", markup=False)
+        site = stack.enter_context(page(station.settings.root))
+        console().print(f"gateway {gateway.url}\npages   {site.url}\nstop with Ctrl-C", markup=False)
         while not stop.wait(arguments.every):
             now = station.clock.now()
             if ring.ingest(now):

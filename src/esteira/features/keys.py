@@ -99,7 +99,7 @@ def _positions(values: pa.ChunkedArray | pa.Array, known: pa.Array) -> NDArray[n
         return np.full(len(values), NOBODY, np.int64)
     if pa.types.is_null(values.type):
         values = pc.cast(values, known.type)
-    found = pc.fill_null(pc.index_in(values, known, skip_nulls=True), NOBODY)
+    found = pc.fill_null(pc.index_in(values, known), NOBODY)
     return np.asarray(found, dtype=np.int64)
 
 

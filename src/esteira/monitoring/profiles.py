@@ -123,12 +123,12 @@ def _edges(values: NDArray[np.float64]) -> tuple[float, ...]:
     if len(distinct) <= MOST_BINS - 2:
         atoms, cuts = distinct, distinct[:0]
         if len(distinct):
-            cuts = np.nextafter(distinct[-1:], math.inf)
+            cuts = _just_above(distinct[-1:])
     else:
         cuts = _quantiles(values, MOST_BINS)
         atoms = np.unique(cuts[1:][np.diff(cuts) == 0])
         rest = values[~np.isin(values, atoms)]
-        cuts = np.append(_quantiles(rest, MOST_BINS - 2 * len(atoms)), np.nextafter(atoms, math.inf))
+        cuts = np.append(_quantiles(rest, MOST_BINS - 2 * len(atoms)), _just_above(atoms))
     edges = np.unique(np.append(atoms, cuts))
     return tuple(edges[np.isfinite(edges)].tolist())
 
@@ -136,3 +136,9 @@ def _edges(values: NDArray[np.float64]) -> tuple[float, ...]:
 def _quantiles(values: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
     cuts: NDArray[np.float64] = np.quantile(values, np.arange(1, bins) / bins, method="higher")
     return cuts
+
+
+def _just_above(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(over="ignore"):  # above the greatest number is infinity, which is no edge
+        above: NDArray[np.float64] = np.nextafter(values, math.inf)
+    return above

@@ -107,13 +107,12 @@ class Resampling:
         if kept < 1:
             window = self._thinned(window, kept)
         figures = stability_index(self._reference @ daily, window)
-        figures *= self.days / (self.days - 1)
         shrink, stretch = self._corrections(daily, (1 - kept) / rows)
         mean = float(figures.mean())
         return Null(np.sort(stretch * (mean + shrink * (figures - mean))))
 
     def _corrections(self, daily: Floats, thinning: float) -> tuple[float, float]:
-        """How far to shrink the spread of the figures, and to stretch them all (points 3 and 4)."""
+        """How far to shrink the spread of the figures, and to stretch them all (points 2 to 4)."""
         share = _shares(daily.sum(axis=0))
         deviation = (daily - daily.sum(axis=1, keepdims=True) * share) / np.sqrt(share)
         deviation *= self.days / daily.sum()
@@ -124,15 +123,15 @@ class Resampling:
         sampling = (np.eye(len(share)) - np.sqrt(np.outer(share, share))) * thinning
         total = covariance / self.window_days + sampling
         trace, square = float(np.trace(total)), float((total**2).sum())
-        excess = (
-            between**2 / (self.days - 1) * (1 - 1 / self.window_days)
-        )  # a single day is one that was seen
+        # One day is drawn as it was seen; only sums of days mix directions that no day had.
+        excess = between**2 / (self.days - 1) * (1 - 1 / self.window_days)
         true_square = max(square - excess, trace**2 / len(share))
         lagged = deviation[1:].T @ deviation[:-1] / (self.days - 1)
         phi = float((lagged * covariance).sum() / (covariance**2).sum())
         phi = min(max(phi + (1 + 3 * phi) / self.days, 0.0), 0.95)
-        stretch = 1 + (self._memory(phi) - 1) * between / trace
-        return min(math.sqrt(true_square / square), 1.0), stretch
+        stretch = self._memory(phi) * self.days / (self.days - 1)
+        # What thinning adds is known and depends on no day.
+        return min(math.sqrt(true_square / square), 1.0), 1 + (stretch - 1) * between / trace
 
     def _memory(self, phi: float) -> float:
         """Variance of a difference of means of days with correlation `phi`, over that of independent days."""

@@ -75,7 +75,7 @@ class Reach:
             self._label(
                 function, _path(function), partial(self._function, function, own_defaults=own_defaults)
             )
-            self._use(function.__module__)
+            self._use(_home(function))
         else:
             self.parts["the step"] = digest_json(content(function, self._refer))
         while self._waiting:
@@ -89,7 +89,7 @@ class Reach:
             return self._module_named(thing)
         if isinstance(thing, FunctionType):
             return self._function_named(thing)
-        if isinstance(thing, type) and is_project(thing.__module__):
+        if isinstance(thing, type) and is_project(_home(thing)):
             return {"code": self._label(thing, _path(thing), partial(self._class, thing))}
         inside = _carried(thing)
         if inside:
@@ -113,8 +113,7 @@ class Reach:
         return {"around": [self._library(function), around]} if around else self._library(function)
 
     def _library(self, thing: Value) -> object:
-        module = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None)
-        module = module if isinstance(module, str) else type(thing).__module__
+        module = thing.__name__ if isinstance(thing, ModuleType) else _home(thing) or _home(type(thing))
         self._use(module)
         name = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", "")
         return {"library": f"{module}:{name}"}
@@ -130,7 +129,7 @@ class Reach:
         try:
             return record(thing, self._refer, self._refer)
         except Unhashable:
-            if owner_of_module(kind.__module__) not in _OURS or not hasattr(thing, "__dict__"):
+            if owner_of_module(_home(kind)) not in _OURS or not hasattr(thing, "__dict__"):
                 raise
         return {"instance": [self._refer(kind), content(dict(vars(thing)), self._refer)]}
 
@@ -162,7 +161,7 @@ class Reach:
         return [text, self._names(names, scope), [self._whatever(each) for each in defaults]]
 
     def _class(self, kind: type) -> object:
-        module = sys.modules.get(kind.__module__)
+        module = sys.modules.get(_home(kind))
         file = getattr(module, "__file__", None) or ""
         source = self._source(file)
         nodes = source.classes(kind.__qualname__) if source else ()
@@ -201,7 +200,7 @@ class Reach:
                     origin.attribute, value, vars(home), by_value=not isinstance(value, _CONTAINERS)
                 )
         kind = type(value)
-        made_by = self._refer(kind) if is_project(kind.__module__) else self._library(kind)
+        made_by = self._refer(kind) if is_project(_home(kind)) else self._library(kind)
         return [[spelled(each) for each in statements], self._names(chains(statements), scope), made_by]
 
     # Names in code
@@ -236,7 +235,7 @@ class Reach:
         place = (names.get("__name__", ""), name)
         if place in self._labels:
             return {"code": self._labels[place]}
-        self._use(type(value).__module__)
+        self._use(_home(type(value)))
         wanted = f"{_module_name(names.get('__name__', ''), names.get('__file__'))}.{name}"
         try:
             if not by_value and isinstance(value, _CONTAINERS):
@@ -318,7 +317,7 @@ def _is_library(thing: Value) -> bool:
     if isinstance(thing, type | BuiltinFunctionType):
         return True
     is_named = callable(thing) and isinstance(getattr(thing, "__name__", None), str)
-    return is_named and not isinstance(thing, GenericAlias) and not is_project(type(thing).__module__)
+    return is_named and not isinstance(thing, GenericAlias) and not is_project(_home(type(thing)))
 
 
 def _carried(thing: Value) -> list[Value]:
@@ -345,7 +344,12 @@ def _cell(cell: Value) -> object:
 
 def _path(thing: Value) -> str:
     file = thing.__code__.co_filename if isinstance(thing, FunctionType) else None
-    return f"{_module_name(thing.__module__, file)}.{thing.__qualname__}"
+    return f"{_module_name(_home(thing), file)}.{thing.__qualname__}"
+
+
+def _home(thing: Value) -> str:
+    module = getattr(thing, "__module__", None)  # none, when it was made by exec without one
+    return module if isinstance(module, str) else ""
 
 
 def _module_name(module: str, file: str | None) -> str:

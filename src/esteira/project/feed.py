@@ -32,6 +32,7 @@ class OnlineFeed:
 
     def __init__(self, views: Iterable[FeatureView], store: OnlineStore) -> None:
         self._store = store
+        self._waiting: list[tuple[FeatureView, pa.Table]] = []
         self._plain: dict[str, list[FeatureView]] = defaultdict(list)
         self._windowed: dict[str, list[tuple[FeatureView, SlidingWindow]]] = defaultdict(list)
         for view in views:
@@ -56,16 +57,18 @@ class OnlineFeed:
         return written
 
     def push(self, source: str, rows: pa.Table) -> None:
-        """Rows of a source table that have just been published."""
-        for view in self._plain[source]:
-            self._store.write(view, rows)
+        """Take rows of a source table that have just been published; `advance` stores them."""
+        self._waiting += [(view, rows) for view in self._plain[source]]
         for _, sliding in self._windowed[source]:
             sliding.add(rows)
 
     def advance(self, now_us: int) -> None:
-        """Close every window boundary up to now and store what changed."""
+        """Close every window boundary up to now and store all that changed at once."""
         for each in self._windowed.values():
             for view, sliding in each:
                 changed = sliding.close(now_us)
                 if changed.num_rows:
-                    self._store.write(view, changed)
+                    self._waiting.append((view, changed))
+        if self._waiting:
+            self._store.write_many(self._waiting)
+            self._waiting = []

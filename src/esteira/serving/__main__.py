@@ -6,9 +6,7 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +15,11 @@ from esteira.base.files import writing
 from esteira.base.logs import configure_logs
 from esteira.base.settings import load_settings
 from esteira.serving.address import reserve, shares_ports, url_of
+from esteira.serving.lifeline import end_with
 from esteira.serving.servers.granian import serve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_LOOK_S = 0.2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,8 +41,7 @@ def run(root: Path, port: int | None, parent: int | None) -> None:
     """Take the port, say so, and serve. Raises: PortInUse, BadInput, StorageUnwritable, SystemExit."""
     settings = load_settings(root)
     configure_logs(settings.log_level)
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with(parent)
     with reserve(settings.gateway.host, settings.gateway.port if port is None else port) as held:
         host, port = held.getsockname()[:2]
         shared = settings.home / "gateway" / str(port)
@@ -63,12 +59,6 @@ def run(root: Path, port: int | None, parent: int | None) -> None:
             workers=settings.gateway.workers,
         )
         shutil.rmtree(shared, ignore_errors=True)
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        threading.Event().wait(_LOOK_S)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

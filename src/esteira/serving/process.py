@@ -1,4 +1,4 @@
-"""A gateway in a process of its own: started, asked whether it lives, stopped; it ends with its parent."""
+"""A server in a process of its own: started, asked whether it lives, stopped; it ends with its parent."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
@@ -29,23 +30,28 @@ _LOOK_S = 0.02
 _TAIL = 2_000  # characters of its log that an error quotes
 
 
-class GatewayProcess:
-    """The gateway of a project folder. Its log is `.esteira/gateway.log`.
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What `python -m MODULE --root FOLDER --port N --parent-pid P` serves."""
 
-    with GatewayProcess(folder) as gateway:
-        requests go to gateway.url
-    """
+    module: str
+    name: str  # in messages: "the gateway"
+    host: str
+    port: int
+    health: str  # a path that answers 200 as soon as the server lives
+    root: Path
+    log: Path
 
-    def __init__(
-        self, root: Path, *, port: int | None = None, environment: Mapping[str, str] | None = None
-    ) -> None:
-        """`port` instead of the one in esteira.toml; 0 takes a free one. Raises: NotFound, BadInput."""
+
+class ServerProcess:
+    """A door opened in a process of its own, with its log in a file."""
+
+    def __init__(self, door: Door, environment: Mapping[str, str] | None = None) -> None:
+        self._door = door
         self._environment = dict(os.environ if environment is None else environment)
-        self._settings = load_settings(root, self._environment)
-        self._port = self._settings.gateway.port if port is None else port
         self._process: subprocess.Popen[str] | None = None
-        self.log = self._settings.home / "gateway.log"
-        self.url = url_of(self._settings.gateway.host, self._port)
+        self.log = door.log
+        self.url = url_of(door.host, door.port)
 
     @property
     def pid(self) -> int:
@@ -59,9 +65,9 @@ class GatewayProcess:
         """
         if self._process is not None and self._process.poll() is None:
             return self
-        reserve(self._settings.gateway.host, self._port).close()
-        command = [sys.executable, "-m", "esteira.serving", "--root", str(self._settings.root)]
-        command += ["--port", str(self._port), "--parent-pid", str(os.getpid())]
+        reserve(self._door.host, self._door.port).close()
+        command = [sys.executable, "-m", self._door.module, "--root", str(self._door.root)]
+        command += ["--port", str(self._door.port), "--parent-pid", str(os.getpid())]
         with writing(self.log):
             self.log.parent.mkdir(parents=True, exist_ok=True)
             errors = self.log.open("ab")
@@ -110,7 +116,7 @@ class GatewayProcess:
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None:
-            raise BadInput("the gateway was not started; call start() first")
+            raise BadInput(f"{self._door.name} was not started; call start() first")
         return self._process
 
     def _wait(self, deadline: float) -> None:
@@ -131,7 +137,7 @@ class GatewayProcess:
         address = urlsplit(self.url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=1)
         try:
-            connection.request("GET", "/v2/health/live")
+            connection.request("GET", self._door.health)
             return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False
@@ -141,4 +147,29 @@ class GatewayProcess:
     def _unreachable(self, reason: str) -> ServiceUnreachable:
         tail = self.log.read_text(errors="replace")[-_TAIL:].strip().splitlines()
         said = f": {tail[-1]}" if tail else ""
-        return ServiceUnreachable("the gateway", self.url, f"{reason}{said}; its log is {self.log}")
+        return ServiceUnreachable(self._door.name, self.url, f"{reason}{said}; its log is {self.log}")
+
+
+class GatewayProcess(ServerProcess):
+    """The gateway of a project folder. Its log is `.esteira/gateway.log`.
+
+    with GatewayProcess(folder) as gateway:
+        requests go to gateway.url
+    """
+
+    def __init__(
+        self, root: Path, *, port: int | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`port` instead of the one in esteira.toml; 0 takes a free one. Raises: NotFound, BadInput."""
+        settings = load_settings(root, environment)
+        gateway = settings.gateway
+        door = Door(
+            "esteira.serving",
+            "the gateway",
+            gateway.host,
+            gateway.port if port is None else port,
+            "/v2/health/live",
+            settings.root,
+            settings.home / "gateway.log",
+        )
+        super().__init__(door, environment)

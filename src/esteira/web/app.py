@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,6 +132,6 @@ def create_app(station: Station) -> Starlette:
     return Starlette(routes=routes, exception_handlers={EsteiraError: _refused})
 
 
-def application() -> Starlette:
-    """The application of the project folder in ESTEIRA_ROOT, for a server that starts it by name."""
-    return create_app(open_station(Path(os.environ.get("ESTEIRA_ROOT", "."))))
+def application(root: str) -> Starlette:
+    """The application of a project folder, for a server that starts it by name."""
+    return create_app(open_station(Path(root)))

@@ -184,7 +184,7 @@ def alerts(station: Station, say: Words) -> list[Section]:
     """What alarms now, and every transition."""
     now = [(a.monitor, a.subject, say(a.state), _when(a.since), a.message) for a in station.alerts.alerts()]
     past = [
-        (_when(a.since), a.monitor, a.subject, say(a.state), a.message)
+        (_when(a.at), a.monitor, a.subject, say(a.state), a.message)
         for a in reversed(station.alerts.history())
     ]
     return [

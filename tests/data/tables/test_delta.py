@@ -18,6 +18,7 @@ from esteira.base.clock import SimulatedClock
 from esteira.base.errors import BadInput, CorruptArtifact, MissingExtra, StorageUnwritable, UnknownScheme
 from esteira.data.tables import open_tables
 from esteira.data.tables.delta import DeltaTables
+from esteira.data.tables.log import CHECKPOINT_EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,19 +61,29 @@ def test_a_missing_vendor_is_a_missing_extra(monkeypatch: pytest.MonkeyPatch, tm
 # The log
 
 
-def test_versions_stay_readable_across_checkpoints_and_superfluous_ones_are_dropped(
-    tables: DeltaTables, tmp_path: Path
-) -> None:
-    for at in range(32):
+def test_versions_stay_readable_across_checkpoints(tables: DeltaTables, tmp_path: Path) -> None:
+    for at in range(CHECKPOINT_EVERY + 3):
         tables.append("flights", flights(at), token=f"{at}")
     checkpoints = {name for name in log_names(tmp_path / "flights") if "checkpoint.parquet" in name}
-    assert checkpoints == {f"{version:020}.checkpoint.parquet" for version in (19, 29)}
+    assert checkpoints == {f"{CHECKPOINT_EVERY - 1:020}.checkpoint.parquet"}
     again = DeltaTables(tables.url)
-    assert [v.rows for v in again.history("flights")] == list(range(1, 33))
-    for version in (0, 9, 15, 31):
+    assert [v.rows for v in again.history("flights")] == list(range(1, CHECKPOINT_EVERY + 4))
+    for version in (0, 9, CHECKPOINT_EVERY - 1, CHECKPOINT_EVERY + 2):
         assert again.read("flights", version=version).num_rows == version + 1
+        theirs = DeltaTable(tmp_path / "flights", version=version).to_pyarrow_table()
+        assert theirs.num_rows == version + 1
     assert again.append("flights", flights(5), token="5").ref == "flights@5"
-    assert DeltaTable(tmp_path / "flights", version=7).to_pyarrow_table().num_rows == 8
+    assert DeltaTable(tmp_path / "flights").transaction_version("5") == 1
+
+
+def test_what_a_kill_leaves_in_the_log_is_no_entry(tables: DeltaTables, tmp_path: Path) -> None:
+    log = tmp_path / "flights" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / ".half.tmp").write_text('{"commitInfo":')
+    assert tables.names() == []
+    tables.append("flights", flights(1))
+    assert DeltaTables(tables.url).append("flights", flights(2)).ref == "flights@1"
+    assert DeltaTable(tmp_path / "flights").version() == 1
 
 
 def test_files_outside_the_asked_time_are_not_even_opened(tables: DeltaTables, tmp_path: Path) -> None:
@@ -179,9 +190,9 @@ def test_a_torn_log_is_refused_and_named_by_check(tables: DeltaTables, tmp_path:
     assert len(tables.check("flights")) == 1  # although this store had read it when it was whole
 
 
-@pytest.mark.parametrize("lost", [1, 12])
+@pytest.mark.parametrize("lost", [1, CHECKPOINT_EVERY + 1])
 def test_a_lost_log_entry_is_refused(tables: DeltaTables, tmp_path: Path, lost: int) -> None:
-    for at in range(15):
+    for at in range(CHECKPOINT_EVERY + 3):
         tables.append("flights", flights(at))
     (tmp_path / "flights" / "_delta_log" / f"{lost:020}.json").unlink()
     assert len(tables.check("flights")) == 1
@@ -239,13 +250,14 @@ def test_a_disk_too_full_for_the_first_commit_leaves_no_table(tables: DeltaTable
 
 
 def test_a_checkpoint_that_did_not_fit_does_not_undo_its_commit(tables: DeltaTables, tmp_path: Path) -> None:
-    for at in range(9):
+    before = CHECKPOINT_EVERY - 1
+    for at in range(before):
         tables.append("flights", flights(at))
     with files_of_at_most(2_500):
-        assert tables.append("flights", flights(9)).ref == "flights@9"
+        assert tables.append("flights", flights(before)).ref == f"flights@{before}"
     assert not [name for name in log_names(tmp_path / "flights") if "checkpoint" in name]
-    assert tables.append("flights", flights(10)).ref == "flights@10"
-    assert DeltaTables(tables.url).read("flights")["miles"].to_pylist() == list(range(11))
+    assert tables.append("flights", flights(before + 1)).ref == f"flights@{before + 1}"
+    assert DeltaTables(tables.url).read("flights")["miles"].to_pylist() == list(range(before + 2))
 
 
 # Processes

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from esteira.base.clock import from_micros
-from esteira.base.errors import CorruptArtifact, NotFound
+from esteira.base.errors import NotFound
 from esteira.base.records import TableVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 KEY = "esteira"  # of our facts among the others of a commit
 Span = tuple[int, int, int]  # of a column of times: first and last in UTC microseconds, and the nulls
@@ -28,6 +26,7 @@ class Facts:
     token: str = ""
     file: str = ""  # empty when there are no rows
     digest: str = ""
+    size: int = 0  # bytes
     spans: Mapping[str, Span] = field(default_factory=dict)  # of time columns; absent when all is null
 
     def to_plain(self) -> dict[str, Any]:
@@ -93,9 +92,10 @@ class Commits:
         """The rows that a version has more than the one before."""
         return version.rows - (self.versions[version.version - 1].rows if version.version else 0)
 
-    def made_by(self, file: str) -> TableVersion | None:
-        """The version that brought a data file."""
-        return self.versions[self._by_file[file]] if file in self._by_file else None
+    def made_by(self, facts: Facts) -> TableVersion | None:
+        """The version that an append made; one without rows can only have begun the table."""
+        number = self._by_file.get(facts.file) if facts.file else 0
+        return None if number is None else self.versions[number]
 
     def files_until(self, number: int) -> list[Facts]:
         """Our appends up to a version, in their order."""
@@ -105,18 +105,3 @@ class Commits:
     def order(self, file: str) -> tuple[int, str]:
         """Sorts data files as they were committed; those of other tools come last."""
         return self._by_file.get(file, len(self.versions)), file
-
-
-def commit_info(path: Path) -> dict[str, Any]:
-    """What a log entry says about its commit; nothing when its tool said nothing. Raises: CorruptArtifact.
-
-    Source: Delta transaction log protocol, commit provenance information.
-    """
-    try:
-        actions = [json.loads(line) for line in path.read_bytes().splitlines()]
-        info: dict[str, Any] = next((each["commitInfo"] for each in actions if "commitInfo" in each), {})
-    except (OSError, ValueError, TypeError) as broken:
-        found = getattr(broken, "strerror", None) or str(broken)
-        wanted = f"JSON actions in {path.name}"
-        raise CorruptArtifact(f"log of table {path.parents[1].name}", wanted, found) from broken
-    return info

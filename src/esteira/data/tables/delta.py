@@ -1,9 +1,10 @@
 """Tables on Delta Lake, in a folder.
 
-Each append writes one Parquet file of its own, durably, and then one commit that names it, with its digest
-and token; a reader sees the commit or does not. Two writers never lose rows: Delta lets the second commit
-become the next version. What the library offers as a whole (`write_deltalake`) costs ever more per append as
-files grow in number; writing the file here and handing over only the commit keeps it flat.
+Each append writes one Parquet file of its own, durably, and then one log entry that names it, with its digest
+and token; a reader sees the entry or does not. Of two writers the second takes the next version, so no rows
+are lost. What the library does for one append (`write_deltalake`) costs ever more as files grow in number and
+lets a power cut tear the log, so appends write the log here; the library opens tables, makes checkpoints,
+and takes over where another tool has committed too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import re
 import threading
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,34 +21,31 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError
-from deltalake.transaction import AddAction, create_table_with_add_actions
+from deltalake.transaction import AddAction
 from pyarrow import fs
 
 from esteira.base.clock import SystemClock
-from esteira.base.errors import (
-    BadInput,
-    CorruptArtifact,
-    NotFound,
-    StorageUnwritable,
-    UnknownName,
-)
-from esteira.base.files import locked, sync_folder, writing
+from esteira.base.errors import BadInput, CorruptArtifact, NotFound, StorageUnwritable, UnknownName
+from esteira.base.files import sync_folder, writing
 from esteira.base.optional import path_of
-from esteira.data.tables.commits import Commits, Facts, commit_info
-from esteira.data.tables.parquet import (
-    FORMAT,
-    VERIFIED,
-    fragment,
-    problem_with,
-    stats_of,
-    sync_file,
-    write_data_file,
+from esteira.data.tables.commits import Commits, Facts
+from esteira.data.tables.log import (
+    CHECKPOINT_EVERY,
+    LOG,
+    appending,
+    beginning,
+    commit_info,
+    entry,
+    is_table,
+    publish,
+    stats,
 )
-from esteira.data.tables.schema import conform, refuse_untyped, storable
+from esteira.data.tables.parquet import FORMAT, VERIFIED, fragment, problem_with, write_data_file
+from esteira.data.tables.schema import TIME, conform, refuse_untyped, storable
 from esteira.data.tables.where import condition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from esteira.base.ports import Clock
     from esteira.base.records import TableVersion
@@ -55,8 +54,6 @@ log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}", re.ASCII)
 _ATTEMPTS = 5  # at one append, when others change the table meanwhile
-_CHECKPOINT_EVERY = 10  # commits; a commit costs a little more for each one since the last checkpoint
-_CHECKPOINT_KEPT = 100  # one in so many versions keeps its checkpoint, for travelling back
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -88,61 +85,52 @@ class DeltaTables:
                 made = self._append_once(name, rows, token)
             if made is not None:
                 return made
-        raise StorageUnwritable(
-            str(self.root / name), f"others changed the table during {_ATTEMPTS} attempts"
-        )
+        raise StorageUnwritable(str(self.root / name), f"others were first, {_ATTEMPTS} times in a row")
 
     def _append_once(self, name: str, rows: pa.Table, token: str) -> TableVersion | None:
         """The version made or held; None when another writer came first and changed what counts."""
         table = self._find(name)
         if table is None:
-            return self._begin(name, rows, token)
+            refuse_untyped(rows, name)
+            return self._write(name, rows, token, partial(_begin, self._folder(name), rows.schema))
         if token and (held := table.commits.holding(token)):
             if (kept := table.commits.added(held)) != rows.num_rows:
                 facts = {"table": held.ref, "token": token, "kept": kept, "given": rows.num_rows}
                 log.warning("a token came again with other rows, which were not appended", extra=facts)
             return held
         rows = table.conform(rows)
-        return self._write(name, table, rows, token) if rows.num_rows else table.commits.version(None)
+        return self._write(name, rows, token, table.commit) if rows.num_rows else table.commits.version(None)
 
-    def _begin(self, name: str, rows: pa.Table, token: str) -> TableVersion | None:
-        refuse_untyped(rows, name)
+    def _write(
+        self, name: str, rows: pa.Table, token: str, commit: Callable[[Facts], bool]
+    ) -> TableVersion | None:
         folder = self._folder(name)
         with writing(folder):
-            (folder / _LOG).mkdir(parents=True, exist_ok=True)
-        # Delta lets the slower of two creations through as a second version with its own schema.
-        with locked(folder / ".begin.lock"):
-            return None if _is_table(folder) else self._write(name, None, rows, token)
-
-    def _write(self, name: str, table: _Table | None, rows: pa.Table, token: str) -> TableVersion | None:
-        facts = write_data_file(self._folder(name), rows, at=self._clock.micros(), token=token)
+            (folder / LOG).mkdir(parents=True, exist_ok=True)
+        facts = write_data_file(folder, rows, at=self._clock.micros(), token=token)
         try:
-            if table is None:
-                _create(self._folder(name), rows.schema, facts)
-            else:
-                table.commit(facts)
-        except (OSError, DeltaError) as failed:
-            return self._settle(name, facts, failed)
-        return self._made(name, facts)
-
-    def _made(self, name: str, facts: Facts) -> TableVersion | None:
-        table = self._find(name)
-        if table is None:
-            return None
-        return table.commits.made_by(facts.file) if facts.file else table.commits.version(0)
-
-    def _settle(self, name: str, facts: Facts, failed: Exception) -> TableVersion | None:
-        """After a failure: was the commit made nevertheless (a checkpoint failed), or was nothing done?"""
-        made = self._made(name, facts) if facts.file else None
-        if made is not None:
-            log.warning("committed, but not tidied up", extra={"table": made.ref, "error": _said(failed)})
-            return made
-        if facts.file:
-            (self._folder(name) / facts.file).unlink(missing_ok=True)
-        if isinstance(failed, OSError):
-            raise StorageUnwritable(str(self._folder(name)), _said(failed)) from failed
-        log.info("another writer came first", extra={"table": name, "error": _said(failed)})
+            if commit(facts):
+                return self._known(name).commits.made_by(facts)
+        except (OSError, DeltaError, StorageUnwritable) as failed:
+            return self._after(failed, name, facts)
+        _discard(folder, facts)
         return None
+
+    def _after(self, failed: Exception, name: str, facts: Facts) -> TableVersion | None:
+        """The version, if the commit was made nevertheless; else nothing is left of it."""
+        table = self._find(name)
+        if table is not None and facts.file and (made := table.commits.made_by(facts)):
+            log.warning(
+                "committed, though not all went well", extra={"table": made.ref, "error": _said(failed)}
+            )
+            return made
+        _discard(self._folder(name), facts)
+        if isinstance(failed, DeltaError):  # its word for another writer who came first
+            log.info("not committed", extra={"table": name, "error": _said(failed)})
+            return None
+        if isinstance(failed, StorageUnwritable):
+            raise failed
+        raise StorageUnwritable(str(self._folder(name)), _said(failed)) from failed
 
     def read(
         self,
@@ -183,7 +171,7 @@ class DeltaTables:
             return [*self._known(name).commits.versions]
 
     def names(self) -> list[str]:
-        return sorted(path.parent.name for path in self.root.glob(f"*/{_LOG}") if _is_table(path.parent))
+        return sorted(path.parent.name for path in self.root.glob(f"*/{LOG}") if is_table(path.parent))
 
     def check(self, name: str) -> list[str]:
         with self._lock:
@@ -191,7 +179,7 @@ class DeltaTables:
             try:
                 table = self._known(name)
                 newest = table.commits.version(None)
-                problems = table.problems(newest.version)
+                problems = [*table.problems(newest.version)]
             except CorruptArtifact as broken:
                 return [str(broken)]
         return [f"{path} of {newest.ref}: expected {want}, found {found}" for path, want, found in problems]
@@ -208,9 +196,7 @@ class DeltaTables:
             table.refresh()
             return table
         folder = self._folder(name)
-        if not _is_table(folder):
-            return None
-        return self._opened.setdefault(name, _Table(name, folder))
+        return self._opened.setdefault(name, _Table(name, folder)) if is_table(folder) else None
 
     def _known(self, name: str) -> _Table:
         table = self._find(name)
@@ -220,7 +206,7 @@ class DeltaTables:
 
 
 class _Table:
-    """One open table: Delta's snapshot, kept current by its new log entries only."""
+    """One open table: its commits, kept current by reading new log entries only."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.folder = folder
@@ -229,137 +215,107 @@ class _Table:
         self._fragments: list[ds.Fragment] = []
         with _readable_log(name):
             self._delta = DeltaTable(str(folder))
-        self._take_in_new_entries()
+            self._schema = pa.schema(self._delta.schema().to_arrow())
+        newest = self._delta.version()
+        self.refresh()
+        if len(self.commits.versions) <= newest:
+            lost = entry(folder, len(self.commits.versions)).name
+            raise CorruptArtifact(f"log of table {name}", f"{newest + 1} entries", f"no {lost}")
+
+    def refresh(self) -> None:
+        known = len(self.commits.versions)
+        while (new := entry(self.folder, len(self.commits.versions))).exists():
+            self.commits.add(commit_info(new), self._count)
+        if len(self.commits.versions) > known and not self.commits.is_ours:
+            self._schema = pa.schema(self._snapshot().schema().to_arrow())
 
     def conform(self, rows: pa.Table) -> pa.Table:
         """The rows as the table has them. Raises: SchemaChanged, BadInput."""
-        if self._delta.metadata().partition_columns:
+        if not self.commits.is_ours and self._snapshot().metadata().partition_columns:
             raise BadInput(f"table {self.commits.table} has partitions; append with the tool that made it")
-        return conform(rows, self.schema, self.commits.table)
+        return conform(rows, self._schema, self.commits.table)
 
-    def refresh(self) -> None:
-        if _entry(self.folder, len(self.commits.versions)).exists():
-            with _readable_log(self.commits.table):
-                self._delta.update_incremental()
-            self._take_in_new_entries()
+    def commit(self, facts: Facts) -> bool:
+        """Add a file as the next free version; False when others changed what counts meanwhile.
 
-    def _take_in_new_entries(self) -> None:
-        with _readable_log(self.commits.table):
-            self.schema = pa.schema(self._delta.schema().to_arrow())
-        for version in range(len(self.commits.versions), self._delta.version() + 1):
-            self.commits.add(commit_info(_entry(self.folder, version)), self._count)
-
-    def commit(self, facts: Facts) -> None:
-        """Add the file as the next free version. Raises: OSError, DeltaError (nothing was committed)."""
-        self._delta.create_write_transaction(
-            _actions(self.folder, facts),
-            mode="append",
-            schema=self._delta.schema(),
-            partition_by=[],
-            commit_properties=_properties(facts),
-        )
+        Raises: StorageUnwritable, OSError, DeltaError.
+        """
+        if not self.commits.is_ours:
+            return self._commit_among_others(facts)
+        while not publish(self.folder, len(self.commits.versions), appending(facts)):
+            self.refresh()
+            if not self.commits.is_ours or self.commits.holding(facts.token):
+                return False
         self.refresh()
-        made = self.commits.made_by(facts.file)
-        if made is not None:
-            _settle_log(self.folder, made.version)
+        if len(self.commits.versions) % CHECKPOINT_EVERY == 0:
+            self._snapshot().create_checkpoint()
+        return True
+
+    def _commit_among_others(self, facts: Facts) -> bool:
+        """By the library, which knows what changes of others forbid, and sees a token used meanwhile."""
+        found = self._snapshot()
+        add = AddAction(facts.file, facts.size, {}, facts.at // 1000, data_change=True, stats=stats(facts))
+        tokens = [Transaction(facts.token, 1)] if facts.token else None
+        about = CommitProperties(custom_metadata=facts.to_plain(), app_transactions=tokens)
+        found.create_write_transaction([add], "append", found.schema(), [], commit_properties=about)
+        return True
 
     def dataset(self, version: int) -> ds.FileSystemDataset:
         """The files of a version, in the order of their commits."""
         if not self.commits.is_ours:
-            return self._foreign_dataset(version)
+            return self._dataset_among_others(version)
         for facts in self.commits.files[len(self._fragments) :]:
             self._fragments.append(fragment(self._place, facts))
         files = self._fragments[: len(self.commits.files_until(version))]
-        return ds.FileSystemDataset(files, self.schema, FORMAT, self._place)
+        return ds.FileSystemDataset(files, self._schema, FORMAT, self._place)
 
-    def _foreign_dataset(self, version: int) -> ds.FileSystemDataset:
+    def _dataset_among_others(self, version: int) -> ds.FileSystemDataset:
         with _readable_log(self.commits.table):
-            found = self._at(version).to_pyarrow_dataset(filesystem=self._place)
+            found = self._snapshot(version).to_pyarrow_dataset(filesystem=self._place)
         files = sorted(found.get_fragments(), key=lambda file: self.commits.order(file.path))
         return ds.FileSystemDataset(files, found.schema, found.format, self._place)
 
     def problems(self, version: int) -> Iterator[tuple[str, str, str]]:
         """Files of a version that are not what was written: path, expected, found."""
-        with _readable_log(self.commits.table):
-            files = pa.table(self._at(version).get_add_actions())
         digests = {facts.file: facts.digest for facts in self.commits.files}
-        for path, size in zip(files["path"].to_pylist(), files["size_bytes"].to_pylist(), strict=True):
+        files = [(facts.file, facts.size) for facts in self.commits.files_until(version)]
+        if not self.commits.is_ours:
+            listed = pa.table(self._snapshot(version).get_add_actions()).select(["path", "size_bytes"])
+            files = [(row["path"], row["size_bytes"]) for row in listed.to_pylist()]
+        for path, size in files:
             wrong = problem_with(self.folder / path, size, digests.get(path, ""))
             if wrong is not None:
                 yield path, *wrong
 
     def _count(self, version: int) -> int:
-        return int(self._at(version).count())
+        return int(self._snapshot(version).count())
 
-    def _at(self, version: int) -> DeltaTable:
-        if version == self._delta.version():
-            return self._delta
+    def _snapshot(self, version: int | None = None) -> DeltaTable:
+        """What the library makes of the table, at a version or with all that is committed."""
         with _readable_log(self.commits.table):
-            return DeltaTable(str(self.folder), version=version)
+            if version is not None and version != self._delta.version():
+                return DeltaTable(str(self.folder), version=version)
+            if version is None:
+                self._delta.update_incremental()
+            return self._delta
 
 
-_LOG = "_delta_log"
-
-
-def _entry(folder: Path, version: int, suffix: str = ".json") -> Path:
-    return folder / _LOG / f"{version:020}{suffix}"
-
-
-def _is_table(folder: Path) -> bool:
-    return any((folder / _LOG).glob("*.json"))
-
-
-def _create(folder: Path, schema: pa.Schema, facts: Facts) -> None:
-    """Begin a table with its first rows in version 0. Raises: OSError, DeltaError (another was first)."""
-    create_table_with_add_actions(
-        str(folder),
-        Schema.from_arrow(schema),
-        _actions(folder, facts),
-        mode="error",
-        configuration={
-            "delta.checkpointInterval": str(_CHECKPOINT_EVERY),
-            "delta.enableExpiredLogCleanup": "false",  # every version stays readable
-            **_statistics(schema),
-        },
-        commit_properties=_properties(facts),
-    )
-    _settle_log(folder, 0)
+def _begin(folder: Path, schema: pa.Schema, facts: Facts) -> bool:
+    """Begin a table with its first rows in version 0; False when another writer has begun it."""
+    times = [field.name for field in schema if field.type == TIME]
+    about, *rest = appending(facts)
+    if not publish(
+        folder, 0, [about, *beginning(Schema.from_arrow(schema).to_json(), times, facts.at), *rest]
+    ):
+        return False
     sync_folder(folder)
     sync_folder(folder.parent)
+    return True
 
 
-def _statistics(schema: pa.Schema) -> dict[str, str]:
-    """Only times have statistics, so let Delta look at no other columns on each commit."""
-    times = [field.name for field in schema if pa.types.is_timestamp(field.type)]
-    if times and all(name.isidentifier() for name in times):
-        return {"delta.dataSkippingStatsColumns": ",".join(times)}
-    return {} if times else {"delta.dataSkippingNumIndexedCols": "0"}
-
-
-def _actions(folder: Path, facts: Facts) -> list[AddAction]:
-    if not facts.file:
-        return []
-    found = (folder / facts.file).stat()
-    written_ms = found.st_mtime_ns // 1_000_000
-    return [AddAction(facts.file, found.st_size, {}, written_ms, data_change=True, stats=stats_of(facts))]
-
-
-def _properties(facts: Facts) -> CommitProperties:
-    # Delta refuses the slower of two commits that carry the same token at once.
-    tokens = [Transaction(facts.token, 1)] if facts.token else None
-    return CommitProperties(custom_metadata=facts.to_plain(), app_transactions=tokens)
-
-
-def _settle_log(folder: Path, version: int) -> None:
-    """Make a commit durable, and drop a checkpoint that a later one has made superfluous."""
-    checkpoint = _entry(folder, version, ".checkpoint.parquet")
-    for path in (_entry(folder, version), checkpoint):
-        if path.exists():
-            sync_file(path)
-    sync_folder(folder / _LOG)
-    older = version - 2 * _CHECKPOINT_EVERY
-    if (version + 1) % _CHECKPOINT_EVERY == 0 and (older + 1) % _CHECKPOINT_KEPT:
-        _entry(folder, older, ".checkpoint.parquet").unlink(missing_ok=True)
+def _discard(folder: Path, facts: Facts) -> None:
+    if facts.file:
+        (folder / facts.file).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-from datetime import UTC, datetime
 from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING
@@ -15,7 +13,6 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from esteira.base.clock import from_micros, to_micros
 from esteira.base.digest import digest_file
 from esteira.base.files import sync_folder, writing
 from esteira.data.tables.commits import Facts, Span
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
     from pyarrow import fs
 
 _ROWS_PER_GROUP = 131_072
-_FIRST, _LAST = to_micros(datetime.min.replace(tzinfo=UTC)), to_micros(datetime.max.replace(tzinfo=UTC))
 FORMAT = ds.ParquetFileFormat()
 # A page whose bytes changed on disk is refused, not decoded into other numbers.
 VERIFIED = ds.ParquetFragmentScanOptions(pre_buffer=True, page_checksum_verification=True)
@@ -47,20 +43,16 @@ def write_data_file(folder: Path, rows: pa.Table, *, at: int, token: str = "") -
             pq.write_table(
                 rows, path, compression="zstd", row_group_size=_ROWS_PER_GROUP, write_page_checksum=True
             )
-            sync_file(path)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
             sync_folder(folder)
             times = [field.name for field in rows.schema if field.type == TIME]
             spans = {name: span for name in times if (span := _span(rows[name])) is not None}
-            return Facts(rows.num_rows, at, token, path.name, digest_file(path), spans)
+            size = path.stat().st_size
+            return Facts(rows.num_rows, at, token, path.name, digest_file(path), size, spans)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-
-
-def sync_file(path: Path) -> None:
-    """Make the bytes of a file durable."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def problem_with(path: Path, size: int, digest: str = "") -> tuple[str, str] | None:
@@ -79,24 +71,6 @@ def problem_with(path: Path, size: int, digest: str = "") -> tuple[str, str] | N
 def _span(times: pa.ChunkedArray) -> Span | None:
     ends = pc.min_max(times.cast(pa.int64())).as_py()
     return None if ends["min"] is None else (ends["min"], ends["max"], times.null_count)
-
-
-def stats_of(facts: Facts) -> str:
-    """The facts of a file in Delta's words, for other readers of the log.
-
-    Only times: rows are looked up by time, and each statistic is paid for on every later commit.
-    >>> stats_of(Facts(rows=2, at=0, spans={"seen": (0, 1_000_000, 0)}))[:62]
-    '{"numRecords": 2, "minValues": {"seen": "1970-01-01T00:00:00Z"'
-    """
-    low, high, nulls = {}, {}, {}
-    for name, (first, last, absent) in facts.spans.items():
-        if _FIRST <= first <= last <= _LAST:
-            low[name], high[name], nulls[name] = _spelt(first), _spelt(last), absent
-    return json.dumps({"numRecords": facts.rows, "minValues": low, "maxValues": high, "nullCount": nulls})
-
-
-def _spelt(micros: int) -> str:
-    return from_micros(micros).isoformat().replace("+00:00", "Z")
 
 
 def fragment(place: fs.FileSystem, facts: Facts) -> ds.Fragment:

@@ -60,15 +60,24 @@ class LmdbStore:
 
     def write(self, view: FeatureView, rows: pa.Table) -> int:
         """See `OnlineStore.write`."""
+        return self.write_many([(view, rows)])
+
+    def write_many(self, batches: Sequence[tuple[FeatureView, pa.Table]]) -> int:
+        """See `OnlineStore.write_many`."""
         if self._readonly:
             raise StorageUnwritable(str(self._folder), "the store was opened to be read only")
-        latest = latest_rows(BoundView(view, rows))
-        keys = (pack_key(view.qualified, key, self._limit) for key in latest.keys)
-        packed = sorted(zip(keys, pack_rows(latest), strict=True))
+        packed = [(view, self._packed(view, rows)) for view, rows in batches]
         try:
-            return self._shared.write(lambda transaction: self._put(transaction, view, packed))
+            return self._shared.write(
+                lambda transaction: sum(self._put(transaction, view, rows) for view, rows in packed)
+            )
         except lmdb.Error as refused:
             raise _in_our_words(self._folder, refused) from refused
+
+    def _packed(self, view: FeatureView, rows: pa.Table) -> list[tuple[bytes, bytes]]:
+        latest = latest_rows(BoundView(view, rows))
+        keys = (pack_key(view.qualified, key, self._limit) for key in latest.keys)
+        return sorted(zip(keys, pack_rows(latest), strict=True))
 
     def _put(self, transaction: Any, view: FeatureView, packed: Sequence[tuple[bytes, bytes]]) -> int:  # noqa: ANN401
         self._settle_layout(transaction, view)

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from esteira.base.errors import StorageUnwritable
-from esteira.features.latest import latest_rows
+from esteira.features.latest import LatestRows, latest_rows
 from esteira.features.stores.port import Layout, StoredRow, ViewChanged
 from esteira.features.views import BoundView
 
@@ -33,24 +33,31 @@ class MemoryStore:
 
     def write(self, view: FeatureView, rows: pa.Table) -> int:
         """See `OnlineStore.write`."""
+        return self.write_many([(view, rows)])
+
+    def write_many(self, batches: Sequence[tuple[FeatureView, pa.Table]]) -> int:
+        """See `OnlineStore.write_many`."""
         if self._readonly:
             raise StorageUnwritable(self._url, "the store was opened to be read only")
-        latest = latest_rows(BoundView(view, rows))
-        layout = Layout(view.keys, view.features)
+        found = [(view, latest_rows(BoundView(view, rows))) for view, rows in batches]
+        with self._lock:
+            for view, _ in found:
+                layout = Layout(view.keys, view.features)
+                if self._layouts.get(view.qualified, layout) != layout:
+                    raise ViewChanged(view.qualified, self._layouts[view.qualified], layout)
+            return sum(self._keep(view, latest) for view, latest in found)
+
+    def _keep(self, view: FeatureView, latest: LatestRows) -> int:
+        self._layouts[view.qualified] = Layout(view.keys, view.features)
         versions = zip(latest.event.tolist(), latest.created.tolist(), latest.sequence.tolist(), strict=True)
         cells = zip(latest.values.tolist(), latest.present.tolist(), strict=True)
         kept = 0
-        with self._lock:
-            if self._layouts.setdefault(view.qualified, layout) != layout:
-                raise ViewChanged(view.qualified, self._layouts[view.qualified], layout)
-            for key, version, (values, present) in zip(latest.keys, versions, cells, strict=True):
-                found = self._rows.get((view.qualified, key))
-                if found is None or found[0] < version:
-                    row = tuple(
-                        value if there else None for value, there in zip(values, present, strict=True)
-                    )
-                    self._rows[view.qualified, key] = version, StoredRow(version[0], version[1], row)
-                    kept += 1
+        for key, version, (values, present) in zip(latest.keys, versions, cells, strict=True):
+            found = self._rows.get((view.qualified, key))
+            if found is None or found[0] < version:
+                row = tuple(value if there else None for value, there in zip(values, present, strict=True))
+                self._rows[view.qualified, key] = version, StoredRow(version[0], version[1], row)
+                kept += 1
         return kept
 
     def read(self, view_name: str, key: tuple[str, ...]) -> StoredRow | None:

@@ -57,6 +57,10 @@ class OnlineStore(Protocol):
         """
         ...
 
+    def write_many(self, batches: Sequence[tuple[FeatureView, pa.Table]]) -> int:
+        """`write` for several views at once: all of it is there after a crash, or none of it."""
+        ...
+
     def read(self, view_name: str, key: tuple[str, ...]) -> StoredRow | None:
         """The latest row of one key; None when there is none."""
         ...

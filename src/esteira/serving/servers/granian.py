@@ -12,7 +12,7 @@ from esteira.base.optional import load
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-KILL_AFTER_S = 5  # a worker that waits for half a request; what it answered is on disk by then
+KILL_AFTER_S = 3  # a worker that waits for half a request; what it answered is on disk by then
 
 
 def serve(

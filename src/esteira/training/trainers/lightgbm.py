@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
-
-import lightgbm
 
 from esteira.base.errors import BadInput
 from esteira.registry.bundle import Model
 from esteira.training.examples import Examples, read_examples
 from esteira.training.options import with_options
+
+# Its threads would otherwise spin while they wait; beside other work that costs ten times the training.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import lightgbm
 
 if TYPE_CHECKING:
     import pyarrow as pa
