@@ -32,7 +32,7 @@ demo: $(DONE)/project bytecode ## the ring on real data: train, serve, watch, re
 	@$(BIN)/esteira demo $(ARGS)
 
 test: $(DONE)/dev browser ## every test, and every example in a docstring
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules src tests $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules src tests benchmarks $(ARGS)
 
 check: lint ## lint and the fast tests: before every commit
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow" $(ARGS)

@@ -163,7 +163,7 @@ def test_a_face_names_exactly_what_it_binds(path: Path) -> None:
 
 
 def test_our_own_files_import_the_defining_file_and_never_a_face() -> None:
-    faces = {_module(path): _defined(path) for path in FACES}
+    faces = {_module(path): _defined(path) | {each.stem for each in path.parent.iterdir()} for path in FACES}
     wrong = [
         f"{_named(path)}:{node.lineno}"
         for path in SOURCES
@@ -259,13 +259,16 @@ def _promised_importers() -> dict[str, tuple[str, ...]]:
 
 
 def _imported(path: Path) -> set[str]:
+    """Top-level modules that a file imports, or loads by name."""
     names = set()
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             names |= {each.name for each in node.names}
         elif isinstance(node, ast.ImportFrom):
             names.add(node.module or "")
-    return {name.partition(".")[0] for name in names}
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "load":
+            names |= {ast.unparse(each).strip("f'\"") for each in node.args[:1]}
+    return {re.split(r"[.:]", name)[0] for name in names}
 
 
 def test_a_vendor_is_imported_only_where_pyproject_says() -> None:

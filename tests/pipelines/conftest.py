@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import linecache
+import re
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -73,9 +74,8 @@ class Files:
     def write(self, **texts: str) -> None:
         """Write modules; in their text `@NAME@` stands for the import name of module NAME."""
         for stem, text in texts.items():
-            for other in {*texts, "steps", "helpers", "more"}:
-                text = text.replace(f"@{other}@", self.name(other))
-            (self.folder / f"{self.name(stem)}.py").write_text(text, encoding="utf-8")
+            content = re.sub("@(steps|helpers|more)@", lambda found: self.name(found[1]), text)
+            (self.folder / f"{self.name(stem)}.py").write_text(content, encoding="utf-8")
             self._loaded.add(self.name(stem))
 
     def load(self, stem: str) -> ModuleType:

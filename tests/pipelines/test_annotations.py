@@ -121,7 +121,7 @@ def test_a_wrapped_function_is_asked_for_its_own_annotation() -> None:
 def test_a_return_annotation_known_only_to_type_checkers_is_refused_with_the_mend() -> None:
     def price() -> Decimal: ...
 
-    with pytest.raises(UnresolvedAnnotation, match="'price'.*Decimal.*run time, not under TYPE_CHECKING"):
+    with pytest.raises(UnresolvedAnnotation, match=r"'price'.*Decimal.*run time, not under TYPE_CHECKING"):
         return_type("price", price)
 
 

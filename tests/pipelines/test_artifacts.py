@@ -6,23 +6,23 @@ import os
 import shutil
 import tempfile
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.pipelines.codecs.test_storable import Note
 
 from esteira.base.digest import digest_folder
 from esteira.base.errors import CorruptArtifact, StorageUnwritable, UnknownScheme
 from esteira.base.records import Artifact
 from esteira.pipelines.artifacts import SMALL, ArtifactStore
 from esteira.pipelines.codecs.port import Unstorable
-from tests.pipelines.codecs.test_storable import Note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 ROWS = pa.table({"a": list(range(5000))})
 
@@ -38,14 +38,20 @@ def files_of(store: ArtifactStore) -> list[Path]:
 
 @pytest.mark.parametrize(
     ("value", "declared", "codec"),
-    [({"auc": 0.7}, dict, "json"), (ROWS, pa.Table, "table"), (Note("x"), Note, f"storable:{Note.__module__}:Note")],
+    [
+        ({"auc": 0.7}, dict, "json"),
+        (ROWS, pa.Table, "table"),
+        (Note("x"), Note, f"storable:{Note.__module__}:Note"),
+    ],
 )
 def test_a_value_goes_in_and_comes_out(store: ArtifactStore, value: Any, declared: Any, codec: str) -> None:
     artifact = store.put(value, declared)
     assert artifact.codec == codec
     assert store.get(artifact, declared) == value
     assert artifact.digest == digest_folder(store.folder(artifact.digest))
-    assert artifact.size == sum(p.stat().st_size for p in store.folder(artifact.digest).rglob("*") if p.is_file())
+    assert artifact.size == sum(
+        p.stat().st_size for p in store.folder(artifact.digest).rglob("*") if p.is_file()
+    )
     assert (store.count(), store.check(), store.is_intact(artifact)) == (1, [], True)
 
 

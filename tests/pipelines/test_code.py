@@ -11,13 +11,13 @@ from esteira.pipelines.code import code_of, fingerprint, versions
 if TYPE_CHECKING:
     from tests.pipelines.conftest import Files
 
-MORE = '''
+MORE = """
 RATE = 2
 def scaled(x):
     return x * RATE
 def apart(x):
     return x
-'''
+"""
 HELPERS = '''
 """Helpers."""
 import enum, functools, re

@@ -37,8 +37,8 @@ class Point:
 NOON = datetime(2013, 1, 1, 12, tzinfo=UTC)
 DIFFERENT: list[Any] = [
     None, True, 1, 1.5, "1", "", [], (), {}, set(), [1], (1,), {1}, [1, 2], [2, 1], [[1], 2], [1, [2]],
-    {"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": [1]}, {"tuple": [1]}, b"1", 1 + 2j, Decimal("1.0"), Decimal("1.00"),
-    NOON, NOON.isoformat(), NOON.date(), NOON.time(), timedelta(days=1), timedelta(days=2), Colour.RED,
+    {"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": [1]}, {"tuple": [1]}, b"1", 1 + 2j,
+    Decimal("1.0"), Decimal("1.00"), NOON, NOON.isoformat(), NOON.date(), NOON.time(), timedelta(days=1), timedelta(days=2), Colour.RED,
     Colour.CRIMSON, Point(1), Point(2), Point(1, 2.0), {"x": 1, "y": 0.0}, UUID(int=1), range(3), slice(3),
     re.compile("a"), re.compile("a", re.IGNORECASE), PurePosixPath("a"), ...,
     np.array([1, 2]), np.array([1.0, 2.0]), np.array([[1, 2]]), np.array([1, 3]), np.int64(1),
@@ -93,7 +93,9 @@ def test_a_date_and_a_time_of_day_need_no_zone() -> None:
     assert spelled(date(2013, 1, 1)) != spelled(time(1, 1))
 
 
-@pytest.mark.parametrize("value", [object(), len, lambda: 1, math.nan, [math.inf], {"a": object()}, np.array([{}])])
+@pytest.mark.parametrize(
+    "value", [object(), len, lambda: 1, math.nan, [math.inf], {"a": object()}, np.array([{}])]
+)
 def test_a_value_without_content_is_refused(value: object) -> None:
     with pytest.raises(Unhashable, match="make it an input"):
         content(value, plain_odd)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.pipelines.conftest import START
 
 from esteira.base.records import Run, RunStatus
 from esteira.pipelines.code import Code
@@ -13,7 +14,6 @@ from esteira.pipelines.decision import Judge
 from esteira.pipelines.journal import Result, StepRecord, StepStatus
 from esteira.pipelines.keys import Key
 from esteira.pipelines.liveness import this_process
-from tests.pipelines.conftest import START
 
 if TYPE_CHECKING:
     from tests.pipelines.conftest import Place
@@ -24,7 +24,10 @@ RUN = Run("r1", "flights", RunStatus.RUNNING, START)
 
 def recorded(place: Place, value: Any) -> StepRecord:
     kept = place.artifacts.keep(value)
-    record = StepRecord("r1", "model", StepStatus.DONE, KEY.digest, kept.artifact, False, START, 1.0, "", "ran")
+    cached = False
+    record = StepRecord(
+        "r1", "model", StepStatus.DONE, KEY.digest, kept.artifact, cached, START, 1.0, "", "ran"
+    )
     place.journal.claim(RUN, "i", this_process(), None)
     place.journal.commit(RUN, [record], [Result(KEY.digest, kept.artifact, KEY.parts, kept.small)])
     return record
@@ -62,7 +65,9 @@ def test_a_corrupt_artifact_is_no_hit(place: Place, value: Any) -> None:
     assert (verdict.artifact, verdict.reason) == (None, "ran: its stored result is corrupt")
 
 
-def test_a_lost_small_artifact_comes_back_from_the_journal_and_a_lost_large_one_is_made_again(place: Place) -> None:
+def test_a_lost_small_artifact_comes_back_from_the_journal_and_a_lost_large_one_is_made_again(
+    place: Place,
+) -> None:
     import shutil
 
     small = recorded(place, {"a": 1})

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.pipelines.conftest import Place
 
 from esteira.pipelines import runners
 from esteira.pipelines.execution import Done, StepFailed, Task, execute
 from esteira.pipelines.step import Step
-from tests.pipelines.conftest import Place
 
 if TYPE_CHECKING:
     from esteira.pipelines.artifacts import ArtifactStore
@@ -56,7 +56,9 @@ def graph(edges: dict[int, set[int]], ran: list[int], broken: int | None = None)
 
 
 acyclic = st.integers(1, 7).flatmap(
-    lambda size: st.tuples(*(st.sets(st.integers(0, max(at - 1, 0)), max_size=min(at, 3)) for at in range(size)))
+    lambda size: st.tuples(
+        *(st.sets(st.integers(0, max(at - 1, 0)), max_size=min(at, 3)) for at in range(size))
+    )
 )
 
 

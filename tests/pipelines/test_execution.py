@@ -38,7 +38,9 @@ def failure(function: Step[..., Any], artifacts: ArtifactStore, **arguments: obj
     return error
 
 
-def test_a_step_that_raises_is_named_with_its_words_and_the_line_of_project_code(artifacts: ArtifactStore) -> None:
+def test_a_step_that_raises_is_named_with_its_words_and_the_line_of_project_code(
+    artifacts: ArtifactStore,
+) -> None:
     @step
     def model() -> int:
         return int(json.loads("[1,"))  # the innermost frames are Python's own
@@ -48,7 +50,6 @@ def test_a_step_that_raises_is_named_with_its_words_and_the_line_of_project_code
     assert str(error).startswith("step 'model' failed: JSONDecodeError: Expecting value")
     assert str(error).endswith(f"({__file__}:{line})")
     assert isinstance(error.__cause__, json.JSONDecodeError)
-
 
 
 @pytest.mark.parametrize(

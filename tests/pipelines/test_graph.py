@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -30,16 +31,14 @@ def test_a_step_stands_after_what_it_needs_otherwise_in_the_order_given() -> Non
 @given(st.data())
 def test_every_acyclic_graph_is_ordered_and_every_cycle_found(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 8))
-    edges = {
-        at: data.draw(st.sets(st.integers(0, size - 1), max_size=3)) - {at} for at in range(size)
-    }
+    edges = {at: data.draw(st.sets(st.integers(0, size - 1), max_size=3)) - {at} for at in range(size)}
     steps = [made(f"s{at}", *(f"s{each}" for each in sorted(needs))) for at, needs in edges.items()]
     try:
         order = [int(name[1:]) for name in Graph(steps).steps]
     except Cycle as cycle:
         path = [int(name[1:]) for name in cycle.path]
         assert path[0] == path[-1]
-        assert all(after in edges[before] for before, after in zip(path, path[1:], strict=False))
+        assert all(after in edges[before] for before, after in pairwise(path))
     else:
         assert sorted(order) == list(range(size))
         assert all(order.index(need) < order.index(at) for at in edges for need in edges[at])
@@ -67,7 +66,7 @@ def test_a_doubled_name_is_refused() -> None:
 
 def test_a_missing_parameter_names_the_step_and_the_nearest_name() -> None:
     graph = Graph([made("flights"), made("model", "fligths")])
-    with pytest.raises(MissingParameter, match="'model' needs 'fligths'.*did you mean 'flights'"):
+    with pytest.raises(MissingParameter, match=r"'model' needs 'fligths'.*did you mean 'flights'"):
         graph.arguments("model", {})
     with pytest.raises(MissingParameter, match="give it a default or set it"):
         Graph([made("model", "seed")]).arguments("model", {})

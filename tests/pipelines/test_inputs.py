@@ -43,7 +43,9 @@ def test_an_input_that_raises_is_named(place: Place) -> None:
     def broken() -> int:
         raise OSError("no such disk")
 
-    with pytest.raises(InputFailed, match=r"input 'number' \(number@1\) cannot be loaded: OSError: no such disk"):
+    with pytest.raises(
+        InputFailed, match=r"input 'number' \(number@1\) cannot be loaded: OSError: no such disk"
+    ):
         place.run([doubled], {"number": Pinned("number@1", broken)})
     assert place.journal.runs()[0].status == "failed"
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 NOON = datetime(2013, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 RUN = Run("20130101T120000-aa", "flights", RunStatus.RUNNING, NOON, None, {"b": [1], "a": None}, {"t": "t@1"})
 ARTIFACT = Artifact("ab" * 32, "json", 3)
-STEP = StepRecord(RUN.id, "model", StepStatus.DONE, "k1", ARTIFACT, False, NOON, 1.25, "", "ran: first time")
+RAN = False  # not cached
+STEP = StepRecord(RUN.id, "model", StepStatus.DONE, "k1", ARTIFACT, RAN, NOON, 1.25, "", "ran: first time")
 DEAD = ProcessMark(2**22 + 1, "never")
 
 
@@ -40,7 +41,9 @@ def journal(tmp_path: Path) -> Journal:
 def test_a_run_and_its_steps_come_back_as_they_were(journal: Journal) -> None:
     assert journal.claim(RUN, "i", this_process(), None) == RUN
     failed = replace(STEP, step="score", status=StepStatus.FAILED, artifact=None, error="no", key="k2")
-    journal.commit(RUN, [STEP, failed], [Result("k1", ARTIFACT, {"code": {"m.f": "1"}}, ("value.json", b"123"))])
+    journal.commit(
+        RUN, [STEP, failed], [Result("k1", ARTIFACT, {"code": {"m.f": "1"}}, ("value.json", b"123"))]
+    )
     assert journal.runs() == [RUN]
     assert list(journal.runs()[0].parameters) == ["b", "a"]
     assert journal.steps(RUN.id) == [STEP, failed]

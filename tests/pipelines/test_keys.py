@@ -46,7 +46,10 @@ mappings = st.dictionaries(st.sampled_from("abc"), st.integers(0, 2).map(str), m
 
 @given(mappings, mappings, mappings, mappings)
 def test_keys_are_equal_exactly_when_what_they_hold_is(
-    parameters: Mapping[str, Any], inputs: Mapping[str, str], others: Mapping[str, Any], more: Mapping[str, str]
+    parameters: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    others: Mapping[str, Any],
+    more: Mapping[str, str],
 ) -> None:
     one, other = Key(CODE, parameters, inputs), Key(CODE, others, more)
     assert (one.digest == other.digest) == ((parameters, inputs) == (others, more))

@@ -40,7 +40,10 @@ def test_parameters_are_those_of_the_steps_in_the_plan_with_their_defaults() -> 
     prepared = prepare(GRAPH, None, {"until": "2013-01-01T12:00:00Z"})
     assert prepared.parameters == {"rows": {"until": NOON, "days": 90}, "model": {"seed": 7}}
     assert prepared.plain == {"until": "2013-01-01T12:00:00Z", "days": 90, "seed": 7}
-    assert prepare(GRAPH, ["rows"], {"until": NOON, "seed": 9}).plain == {"until": "2013-01-01T12:00:00Z", "days": 90}
+    assert prepare(GRAPH, ["rows"], {"until": NOON, "seed": 9}).plain == {
+        "until": "2013-01-01T12:00:00Z",
+        "days": 90,
+    }
 
 
 def test_every_input_is_pinned_also_one_that_no_step_takes() -> None:

@@ -44,7 +44,10 @@ def test_every_piece_has_a_name_and_nothing_unused_is_reached(files: Files) -> N
 
 def test_an_attribute_of_a_module_is_followed_without_the_module(files: Files) -> None:
     files.write(helpers=HELPERS, steps="import @helpers@ as h\ndef model(x): return h.inner(x)\n")
-    assert parts(files.load("steps").model) == {f"{files.name('steps')}.model", f"{files.name('helpers')}.inner"}
+    assert parts(files.load("steps").model) == {
+        f"{files.name('steps')}.model",
+        f"{files.name('helpers')}.inner",
+    }
 
 
 def test_a_module_used_as_a_value_is_reached_whole(files: Files) -> None:
@@ -83,7 +86,7 @@ def test_a_closure_over_something_without_content_is_refused() -> None:
     def model() -> bool:
         return lock.locked()
 
-    with pytest.raises(ClosedOver, match="closes over 'lock', a lock.*input or a parameter"):
+    with pytest.raises(ClosedOver, match=r"closes over 'lock', a lock.*input or a parameter"):
         parts(model)
 
 

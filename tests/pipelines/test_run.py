@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from tests.pipelines.codecs.test_storable import Note
+from tests.pipelines.conftest import START, Place
 
 from esteira.base.errors import CorruptArtifact, UnknownScheme
 from esteira.base.records import RunStatus
@@ -19,8 +21,6 @@ from esteira.pipelines.graph import UnknownStep
 from esteira.pipelines.inputs import Pinned
 from esteira.pipelines.journal import Journal, RunInProgress
 from esteira.pipelines.step import Step, step
-from tests.pipelines.codecs.test_storable import Note
-from tests.pipelines.conftest import START, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,9 @@ def test_a_run_brings_every_step_to_a_stored_value(place: Place, chain: Chain) -
     assert (outcome.run.started_at, outcome.run.finished_at) == (START, START)
     assert outcome.run.parameters == {"months": [1, 2], "above": 15, "text": "late"}
     assert place.journal.run(outcome.run.id) == outcome.run
-    assert place.journal.steps(outcome.run.id) == [outcome.steps[name] for name in ("flights", "late", "note")]
+    assert place.journal.steps(outcome.run.id) == [
+        outcome.steps[name] for name in ("flights", "late", "note")
+    ]
     assert place.reasons(outcome) == dict.fromkeys(("flights", "late", "note"), "ran: first time")
 
 
@@ -140,7 +142,7 @@ def test_a_run_is_repeated_elsewhere_from_what_its_journal_holds(tmp_path: Path)
         season: Season = Season.WINTER,
         pair: tuple[int, int] = (1, 2),
     ) -> str:
-        return f"{until:%H} {window.days} {season.value} {pair + (3,)} {flights}"
+        return f"{until:%H} {window.days} {season.value} {(*pair, 3)} {flights}"
 
     inputs = {"flights": Pinned("flights@1", lambda: [1])}
     first = Place(tmp_path / "one").run([rows], inputs, parameters={"until": START, "pair": [3, 4]})
@@ -245,7 +247,7 @@ def test_a_step_that_raises_ends_the_run_and_what_came_before_is_kept(place: Pla
     steps, ran = chain
 
     @step
-    def broken(late: dict[str, int], fails: bool = True) -> int:
+    def broken(late: dict[str, int], *, fails: bool = True) -> int:
         if fails:
             raise ZeroDivisionError("no flights")
         return 1
@@ -307,7 +309,9 @@ def test_events_follow_what_is_committed(place: Place, chain: Chain) -> None:
     assert seen == [("flights", "hit"), ("late", "hit"), ("note", "hit")]
 
 
-def test_one_transaction_per_committed_step(place: Place, chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_transaction_per_committed_step(
+    place: Place, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
     count = 0
     commit = Journal.commit
 
@@ -339,9 +343,10 @@ def interrupted(place: Place, steps: list[Step[..., Any]], *, use_cache: bool = 
         if (event.step, event.kind) == ("note", "running"):
             raise SystemExit
 
-    with pytest.raises(SystemExit), pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("esteira.pipelines.driver.Driver._give_up", lambda self, error: None)
-        place.run(steps, on_event=stop, use_cache=use_cache)
+        with pytest.raises(SystemExit):
+            place.run(steps, on_event=stop, use_cache=use_cache)
     (run,) = place.journal.runs()
     assert run.status is RunStatus.RUNNING
     return run.id
@@ -411,8 +416,8 @@ def _interrupt(*_: object) -> None:
 
 def test_an_edited_helper_runs_the_step_again_and_a_comment_does_not(place: Place, files: Files) -> None:
     text = {
-        "steps": "from esteira import step\nfrom @helpers@ import clean\n@step\ndef model(seed: int = 7) -> int:\n"
-        "    return clean(seed)\n",
+        "steps": "from esteira import step\nfrom @helpers@ import clean\n"
+        "@step\ndef model(seed: int = 7) -> int:\n    return clean(seed)\n",
         "helpers": "def clean(x):\n    return x + 1\n",
     }
     files.write(**text)

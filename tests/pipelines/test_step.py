@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from esteira.pipelines.step import NotAStep, Step, step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_a_step_is_still_the_function() -> None:

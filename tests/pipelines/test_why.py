@@ -30,7 +30,7 @@ BEFORE: dict[str, Any] = {
         ({"code": {"m.f": "2", "m.g": "1"}}, "ran: code changed: m.f"),
         ({"code": {"m.f": "1"}}, "ran: code changed: m.g"),
         ({"code": {"m.f": "2", "m.f#2": "1", "m.g": "2"}}, "ran: code changed: m.f, m.g"),
-        ({"code": {name: "2" for name in "abcde"}}, "ran: code changed: a, b, c and 4 more"),
+        ({"code": dict.fromkeys("abcde", "2")}, "ran: code changed: a, b, c and 4 more"),
         ({"parameters": {"seed": 8}}, "ran: parameter seed changed"),
         ({"parameters": {"seed": 7.0}}, "ran: parameter seed changed"),
         ({"inputs": {"flights": "flights@4"}}, "ran: input flights changed"),

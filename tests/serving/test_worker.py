@@ -37,7 +37,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_a_gateway_answers_from_the_stores_of_its_project_and_logs_what_it_said(settings: Settings) -> None:
-    gateway = open_gateway(settings, None)
+    gateway = open_gateway(settings)
     site = Site(gateway, max_body_bytes=1000)
     assert gateway.predict(Question("late", [dict(ROW)], id="f1")).scores == [tree_score(-1.0)]
     assert site.handle("POST", "/labels", {}, b'[{"id":"f1","value":1}]').status == 202
@@ -53,7 +53,7 @@ def test_features_come_from_the_online_store_that_another_process_fills(settings
     view = FeatureView("weather", ("origin",), ("visib",), "weather")
     artifacts = ArtifactStore(settings.store("artifacts"))
     RouteStore(settings.store("state")).set(deployment(artifacts, tree_model(-1.0, VIEWED)))
-    gateway = open_gateway(settings, None)
+    gateway = open_gateway(settings)
     asked = Question("late", [{"miles": 1, "origin": "JFK"}], id="f1")
     gateway.predict(asked)
     with_rows = open_store(settings.store("online"))
@@ -75,7 +75,7 @@ def test_the_dropped_are_counted_where_every_worker_sees_them(settings: Settings
 
 
 def test_a_worker_is_the_application_of_its_project(settings: Settings, tmp_path: Path) -> None:
-    application = open_worker(str(settings.root), str(tmp_path / "shared"))
+    application = open_worker(str(settings.root), str(tmp_path / "shared"), str(os.getppid()))
     assert sys.getswitchinterval() == pytest.approx(SWITCH_S)
     assert application.site.gateway.live.models["late"].routes.revision == 1
     assert application.site.max_body_bytes == settings.gateway.max_body_bytes
@@ -88,7 +88,7 @@ def test_a_store_that_cannot_be_opened_is_said_and_ends_the_worker(
     (settings.home / "state.db").unlink()
     (settings.home / "state.db").mkdir()
     with pytest.raises(SystemExit):
-        open_worker(str(settings.root), str(tmp_path / "shared"))
+        open_worker(str(settings.root), str(tmp_path / "shared"), str(os.getppid()))
     said = capsys.readouterr().err
     assert "the gateway cannot start" in said
     assert "state.db" in said
@@ -98,7 +98,7 @@ def test_a_store_that_cannot_be_opened_is_said_and_ends_the_worker(
 def test_an_unknown_scheme_is_refused_before_anything_serves(tmp_path: Path) -> None:
     settings = project(tmp_path, '[stores]\npredictions = "kafka:x"\n')
     with pytest.raises(EsteiraError, match="kafka"):
-        open_gateway(settings, None)
+        open_gateway(settings)
 
 
 @pytest.fixture(autouse=True)

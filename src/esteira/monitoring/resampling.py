@@ -45,6 +45,7 @@ RESAMPLES = 2_000
 LEAST_DAYS = 10  # of reference; fewer say nothing about how days differ
 
 _TAIL = 0.05
+_SLICE = 10  # a divisor of RESAMPLES
 _TINY = 1e-12
 
 
@@ -93,20 +94,20 @@ class Resampling:
     `days` is how many the reference has, `window_days` how many the window has.
     """
 
-    def __init__(self, days: int, window_days: int, resamples: int = RESAMPLES) -> None:
+    def __init__(self, days: int, window_days: int) -> None:
         self._rng = np.random.default_rng(0)
         self.days, self.window_days = days, window_days
-        self._reference = self._draw(days, resamples)
-        self._window = self._draw(window_days, resamples)
+        self._reference = self._draw(days)
+        self._window = self._draw(window_days)
 
     def null(self, counts: Counts, rows: int) -> Null:
         """The figures of no drift of a column: daily counts (days, bins), and the rows of the window."""
         daily = counts.astype(np.float64)
         kept = min(1.0, rows * self.days / (self.window_days * float(daily.sum())))
-        window = self._window @ daily
+        window = _sums(self._window, daily)
         if kept < 1:
             window = self._thinned(window, kept)
-        figures = stability_index(self._reference @ daily, window)
+        figures = stability_index(_sums(self._reference, daily), window)
         shrink, stretch = self._corrections(daily, (1 - kept) / rows)
         mean = float(figures.mean())
         return Null(np.sort(stretch * (mean + shrink * (figures - mean))))
@@ -139,13 +140,12 @@ class Resampling:
         stretched = _inflation(phi, self.window_days) * window + _inflation(phi, self.days) * reference
         return stretched / (window + reference)
 
-    def _draw(self, days: int, resamples: int) -> Floats:
+    def _draw(self, days: int) -> Floats:
         """How often each reference day is drawn, shape (resamples, reference days)."""
-        chosen = (
-            self._rng.integers(0, self.days, (resamples, days)) + np.arange(resamples)[:, None] * self.days
-        )
-        times = np.bincount(chosen.ravel(), minlength=resamples * self.days)
-        return times.reshape(resamples, self.days).astype(np.float64)
+        rows = np.arange(RESAMPLES)[:, None] * self.days
+        chosen = self._rng.integers(0, self.days, (RESAMPLES, days)) + rows
+        times = np.bincount(chosen.ravel(), minlength=RESAMPLES * self.days)
+        return times.reshape(RESAMPLES, self.days).astype(np.float64)
 
     def _thinned(self, counts: Floats, kept: float) -> Floats:
         """Keep each row with chance `kept`: binomial, by its normal limit where that is tight."""
@@ -154,6 +154,13 @@ class Resampling:
         few = variance < 9
         thinned[few] = self._rng.binomial(counts[few].astype(np.int64), kept)
         return np.clip(thinned, 0, counts)
+
+
+def _sums(times: Floats, daily: Floats) -> Floats:
+    """Matrix product, in slices that are too small for BLAS to share out: its threads spin on busy cores."""
+    slices = times.reshape(-1, _SLICE, times.shape[1])
+    sums: Floats = (slices @ daily).reshape(len(times), -1)
+    return sums
 
 
 def _inflation(phi: float, days: int) -> float:

@@ -23,10 +23,11 @@ from esteira.base.errors import BadInput
 from esteira.base.optional import load
 from esteira.pipelines.content import Unhashable, Value, content, record
 from esteira.pipelines.owners import Owner, distributions_of, is_project, owner_of_file, owner_of_module
-from esteira.pipelines.syntax import chains, changed, compiled, imports, names_in, source_of, spelled
+from esteira.pipelines.syntax import Reading, chains, compiled, names_in, read, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
+    from types import CodeType
 
     from esteira.pipelines.syntax import Chain, Import, Source
 
@@ -52,8 +53,6 @@ class _Scope(NamedTuple):
     names: Mapping[str, Any]  # of its module
     closed: Mapping[str, Any]
     local: frozenset[str]
-    imported: Mapping[str, Import]
-    sinks: frozenset[str]  # names of containers that the code changes
     owner: str
 
 
@@ -150,23 +149,34 @@ class Reach:
     def _function(self, function: FunctionType, *, own_defaults: bool = True) -> object:
         code = function.__code__
         source = self._source(code.co_filename)
-        found = source.function(code) if source else ()
+        reading = (
+            self._reading(source, code, function.__globals__, own_defaults=own_defaults) if source else None
+        )
         closed = dict(zip(code.co_freevars, map(_cell, function.__closure__ or ()), strict=True))
         local = frozenset((*code.co_varnames, *code.co_cellvars))
-        scope = _Scope(function.__globals__, closed, local, imports(found), changed(found), _path(function))
-        nodes = [self._bare(node, scope, own_defaults=own_defaults) for node in found]
-        text: list[Any] = [spelled(node) for node in nodes] or compiled(code)
+        scope = _Scope(function.__globals__, closed, local, _path(function))
         defaults = [function.__defaults__, function.__kwdefaults__] if own_defaults else []
-        names = chains(nodes) if nodes else names_in(code)
-        return [text, self._names(names, scope), [self._whatever(each) for each in defaults]]
+        text = reading.text if reading else compiled(code)
+        names = self._names(reading or Reading([], names_in(code), {}, frozenset()), scope)
+        return [text, names, [self._whatever(each) for each in defaults]]
+
+    def _reading(
+        self, source: Source, code: CodeType, names: Mapping[str, Any], *, own_defaults: bool
+    ) -> Reading | None:
+        """What the source of a function says; None if it is not what runs."""
+        known = source.readings.get((code, own_defaults))
+        if known is None:
+            found = source.function(code)
+            known = read([_bare(node, names, own_defaults=own_defaults) for node in found])
+            source.readings[code, own_defaults] = known
+        return known if known.text else None
 
     def _class(self, kind: type) -> object:
         module = sys.modules.get(_home(kind))
         file = getattr(module, "__file__", None) or ""
         source = self._source(file)
-        nodes = source.classes(kind.__qualname__) if source else ()
-        names = vars(module) if module else {}
-        scope = _Scope(names, {}, frozenset(), imports(nodes), changed(nodes), _path(kind))
+        reading = read(source.classes(kind.__qualname__) if source else ())
+        scope = _Scope(vars(module) if module else {}, {}, frozenset(), _path(kind))
         methods = {
             name: self._function(function)
             for name, value in sorted(vars(kind).items())
@@ -175,50 +185,50 @@ class Reach:
             or (not file and function.__code__.co_filename != "<string>")
         }
         bases = [self._refer(base) for base in kind.__bases__ if base is not object]
-        return [[spelled(node) for node in nodes], self._names(chains(nodes), scope), bases, methods]
+        return [reading.text, self._names(reading, scope), bases, methods]
 
     def _module(self, module: ModuleType) -> object:
         file = getattr(module, "__file__", None) or ""
         source = self._source(file)
         if source is None:  # compiled by other means: its bytes are what it says
             return digest_json([file and Path(file).is_file() and Path(file).read_bytes().hex()])
-        tree = [source.tree]
-        scope = _Scope(vars(module), {}, frozenset(), imports(tree), changed(tree), module.__name__)
-        return [spelled(source.tree), self._names(chains(tree), scope)]
+        reading = read([source.tree])
+        return [reading.text, self._names(reading, _Scope(vars(module), {}, frozenset(), module.__name__))]
 
     def _made(self, name: str, names: Mapping[str, Any], value: object) -> object:
         """A constant that has no content of its own is known by the statements that made it."""
         module = names.get("__name__", "")
         source = self._source(names.get("__file__") or "")
-        statements = source.statements(name) if source else ()
-        scope = _Scope(names, {}, frozenset((name,)), {}, frozenset(), module)
-        origin = imports(statements).get(name)
+        reading = read(source.statements(name) if source else ())
+        scope = _Scope(names, {}, frozenset((name,)), module)
+        origin = reading.imports.get(name)
         if origin and origin.attribute:
             home = self._loaded(origin, scope)
             if home is not None and is_project(home.__name__) and origin.attribute in vars(home):
-                return self._named(
-                    origin.attribute, value, vars(home), by_value=not isinstance(value, _CONTAINERS)
-                )
+                by_value = not isinstance(value, _CONTAINERS)
+                return self._named(origin.attribute, value, vars(home), by_value=by_value)
         kind = type(value)
         made_by = self._refer(kind) if is_project(_home(kind)) else self._library(kind)
-        return [[spelled(each) for each in statements], self._names(chains(statements), scope), made_by]
+        # not its imports and sinks: what a statement binds or changes is the constant itself
+        return [reading.text, self._names(reading._replace(imports={}, sinks=frozenset()), scope), made_by]
 
     # Names in code
 
-    def _names(self, found: Sequence[Chain], scope: _Scope) -> Mapping[str, object]:
+    def _names(self, reading: Reading, scope: _Scope) -> Mapping[str, object]:
         named: dict[str, object] = {}
-        for chain in found:
-            root = chain[0]
-            if root in scope.imported:
-                named[".".join(chain)] = self._imported(chain, scope)
+        for chain in reading.chains:
+            root, is_sink = chain[0], chain[0] in reading.sinks
+            if root in reading.imports:
+                named[".".join(chain)] = self._imported(chain, reading.imports[root], scope)
             elif root in scope.closed:
-                named[".".join(chain)] = self._closed(chain, scope)
+                named[".".join(chain)] = self._closed(chain, scope, is_sink=is_sink)
             elif root not in scope.local and root in scope.names:
-                named[".".join(chain)] = self._followed(chain, scope.names[root], scope.names, scope.sinks)
+                value = scope.names[root]
+                named[".".join(chain)] = self._followed(chain, value, scope.names, by_value=not is_sink)
         return named
 
     def _followed(
-        self, chain: Chain, value: Value, names: Mapping[str, Any], sinks: frozenset[str] = frozenset()
+        self, chain: Chain, value: Value, names: Mapping[str, Any], *, by_value: bool = True
     ) -> object:
         """Go through project modules to what is used: `helpers.clean` is `clean`, not all of helpers."""
         name = chain[0]
@@ -229,7 +239,7 @@ class Reach:
             if inner is None:
                 break
             name, value, names = attribute, inner, vars(value)
-        return self._named(name, value, names, by_value=chain[0] not in sinks)
+        return self._named(name, value, names, by_value=by_value)
 
     def _named(self, name: str, value: Value, names: Mapping[str, Any], *, by_value: bool = True) -> object:
         place = (names.get("__name__", ""), name)
@@ -247,19 +257,18 @@ class Reach:
             return found
         return {"code": self._label(place, wanted, lambda: found)}
 
-    def _closed(self, chain: Chain, scope: _Scope) -> object:
+    def _closed(self, chain: Chain, scope: _Scope, *, is_sink: bool) -> object:
         value = scope.closed[chain[0]]
         if isinstance(value, ModuleType):
             return self._followed(chain, value, scope.names)
-        if chain[0] in scope.sinks and isinstance(value, _CONTAINERS):
+        if is_sink and isinstance(value, _CONTAINERS):
             return {"changes": type(value).__name__}
         try:
             return content(value, self._refer)
         except Unhashable as wrong:
             raise ClosedOver(scope.owner, chain[0], type(value).__qualname__) from wrong
 
-    def _imported(self, chain: Chain, scope: _Scope) -> object:
-        found = scope.imported[chain[0]]
+    def _imported(self, chain: Chain, found: Import, scope: _Scope) -> object:
         home = self._loaded(found, scope)
         if home is None:
             return {"import": [found.module, found.level, found.attribute]}
@@ -293,15 +302,16 @@ class Reach:
             self._sources[file] = source_of(file)
         return self._sources[file]
 
-    def _bare(self, node: ast.AST, scope: _Scope, *, own_defaults: bool) -> ast.AST:
-        """A definition without `@step`, which changes nothing of what it computes."""
-        node = copy.copy(node)
-        if isinstance(node, ast.FunctionDef):
-            node.decorator_list = [d for d in node.decorator_list if not _is_step(d, scope.names)]
-        if isinstance(node, ast.FunctionDef | ast.Lambda) and not own_defaults:
-            node.args = copy.copy(node.args)
-            node.args.defaults, node.args.kw_defaults = [], [None for _ in node.args.kw_defaults]
-        return node
+
+def _bare(node: ast.AST, names: Mapping[str, Any], *, own_defaults: bool) -> ast.AST:
+    """A definition without `@step`, which changes nothing of what it computes."""
+    node = copy.copy(node)
+    if isinstance(node, ast.FunctionDef):
+        node.decorator_list = [each for each in node.decorator_list if not _is_step(each, names)]
+    if isinstance(node, ast.FunctionDef | ast.Lambda) and not own_defaults:
+        node.args = copy.copy(node.args)
+        node.args.defaults, node.args.kw_defaults = [], [None for _ in node.args.kw_defaults]
+    return node
 
 
 def _is_step(decorator: ast.expr, names: Mapping[str, Any]) -> bool:

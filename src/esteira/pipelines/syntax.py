@@ -26,6 +26,7 @@ class Source:
 
     tree: ast.Module
     codes: Mapping[str, Sequence[CodeType]]
+    readings: dict[tuple[CodeType, bool], Reading] = field(default_factory=dict)  # a memo for whoever reads
     _found: dict[CodeType, tuple[ast.AST, ...]] = field(default_factory=dict)
 
     def function(self, code: CodeType) -> tuple[ast.AST, ...]:
@@ -48,6 +49,20 @@ class Source:
             if isinstance(node, _FUNCTIONS) and _first_line(node) == code.co_firstlineno:
                 named = getattr(node, "name", "<lambda>")
                 yield from (node,) if named == code.co_name else ()
+
+
+class Reading(NamedTuple):
+    """What a piece of code says, and which names it touches."""
+
+    text: list[str]
+    chains: tuple[Chain, ...]
+    imports: Mapping[str, Import]
+    sinks: frozenset[str]  # names of containers that it changes
+
+
+def read(nodes: Sequence[ast.AST]) -> Reading:
+    """Read pieces of syntax."""
+    return Reading([spelled(node) for node in nodes], chains(nodes), imports(nodes), changed(nodes))
 
 
 _parsed: dict[str, tuple[int, Source | None]] = {}

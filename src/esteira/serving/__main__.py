@@ -53,7 +53,7 @@ def run(root: Path, port: int | None, parent: int | None) -> None:
             held.close()
         serve(
             "esteira.serving.worker:open_worker",
-            (str(settings.root), str(shared)),
+            (str(settings.root), str(shared), str(os.getpid())),
             host=host,
             port=port,
             workers=settings.gateway.workers,

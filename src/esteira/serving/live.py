@@ -94,6 +94,7 @@ class LiveRoutes:
                 tick()
             except Exception:
                 log.exception("routes could not be followed; trying again")
+                self._stop.wait(RETRY_S)
 
     def _take_up(self, name: str) -> None:
         routes = self._store.get(name)

@@ -52,6 +52,7 @@ FAMILIES = (
     ),
     Family("esteira_route_failures_total", "counter", ("model",), "Routes that could not be loaded."),
     Family("esteira_prediction_log_dropped_total", "counter", (), "Predictions answered but not logged."),
+    Family("esteira_label_log_dropped_total", "counter", (), "Labels accepted but not logged."),
 )
 
 
@@ -102,7 +103,8 @@ class Metrics:
             self.model_info,
             self.route_revision,
             self.route_failures,
-            self.log_dropped,
+            self.predictions_dropped,
+            self.labels_dropped,
         ) = (Series(family, self._cells) for family in FAMILIES)
 
     def read(self) -> dict[str, dict[tuple[str, ...], list[float]]]:

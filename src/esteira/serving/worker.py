@@ -36,23 +36,24 @@ log = logging.getLogger(__name__)
 SWITCH_S = 0.0005
 
 
-def open_worker(root: str, shared: str) -> RsgiApplication:
-    """The application of one worker process; `shared` is the folder where workers count.
+def open_worker(root: str, shared: str, parent: str) -> RsgiApplication:
+    """The application of one worker process.
 
+    `shared` is the folder where workers count; when the process `parent` is gone, the worker ends too.
     Raises: SystemExit when a store cannot be opened; the log says which.
     """
     settings = load_settings(Path(root))
     configure_logs(settings.log_level)
     sys.setswitchinterval(SWITCH_S)
     try:
-        gateway = open_gateway(settings, Path(shared))
+        gateway = open_gateway(settings, Path(shared), int(parent))
     except EsteiraError as refused:
         log.error("the gateway cannot start: %s", refused)
         sys.exit(1)
     return RsgiApplication(Site(gateway, max_body_bytes=settings.gateway.max_body_bytes), gateway.close)
 
 
-def open_gateway(settings: Settings, shared: Path | None) -> Gateway:
+def open_gateway(settings: Settings, shared: Path | None = None, parent: int | None = None) -> Gateway:
     """A gateway on the project's stores, with its routes loaded and followed.
 
     Raises: StorageUnwritable, CorruptArtifact, UnknownScheme, MissingExtra.
@@ -73,12 +74,12 @@ def open_gateway(settings: Settings, shared: Path | None) -> Gateway:
     labels = LabelLog(settings.store("predictions"), worker, flush_ms)
     clock = open_clock(settings.clock_url())
     gateway = Gateway(live, predictions, labels, clock, metrics, default_model=settings.project.name)
-    parent = os.getppid()
 
     def tick() -> None:
-        metrics.log_dropped.set((), predictions.dropped)
-        if os.getppid() != parent:  # the gateway's first process is gone: end as if it had said so
-            os.kill(os.getpid(), signal.SIGTERM)
+        metrics.predictions_dropped.set((), predictions.dropped)
+        metrics.labels_dropped.set((), labels.dropped)
+        if parent is not None and os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)  # end as if the parent had said so
 
     live.refresh()
     live.watch(tick)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from esteira.project.overview import Overview
     from esteira.web.words import Words
 
-_CENTRE, _RADIUS, _BOX = (360, 285), (262, 212), (142, 62)
+_CENTRE, _RADIUS, _BOX = (360, 285), (262, 212), (158, 62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def ring(seen: Overview, say: Words, language: str) -> Markup:
     boxes = "".join(_box(each, place, language) for each, place in zip(stations, places, strict=True))
     middle = say("no model serves yet") if seen.champion is None else f"{seen.project} v{seen.champion}"
     return Markup(
-        f'<svg class="ring" role="img" aria-label="{escape(say("The ring"))}" viewBox="0 0 720 570">'
+        f'<svg class="ring" role="img" aria-label="{escape(say("The ring"))}" viewBox="8 40 704 486">'
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto-start-reverse"><path d="M0 0L8 4L0 8z"/></marker></defs>'
         f'{arrows}{boxes}<text class="hub" x="{_CENTRE[0]}" y="{_CENTRE[1] - 4}">{escape(middle)}</text>'

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from tests.contracts.table_store import NOON, TableStoreContract, flights, seen
+from tests.data.disks import files_of_at_most
 
 from esteira.base.clock import SimulatedClock
 from esteira.base.errors import BadInput, CorruptArtifact, MissingExtra, StorageUnwritable, UnknownScheme
@@ -21,7 +20,7 @@ from esteira.data.tables.delta import DeltaTables
 from esteira.data.tables.log import CHECKPOINT_EVERY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from esteira.base.ports import Clock
@@ -201,17 +200,6 @@ def test_a_lost_log_entry_is_refused(tables: DeltaTables, tmp_path: Path, lost: 
 
 
 # Disks
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond so many bytes, as on a full disk."""
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
 def test_a_store_below_a_regular_file_is_unwritable(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.contracts.codec import CodecContract
 
 from esteira.base.errors import CorruptArtifact
 from esteira.pipelines.codecs.json import FILE, JsonCodec
 from esteira.pipelines.codecs.port import Unstorable
-from tests.contracts.codec import CodecContract
 
 
 class Season(Enum):
@@ -82,7 +82,9 @@ class TestJsonCodec(CodecContract):
         self.open().save((1, 2), tmp_path)
         assert self.open().settled((1, 2), tmp_path, object) == self.open().load(tmp_path, object) == [1, 2]
 
-    def test_a_whole_number_where_a_float_is_declared_is_a_float_at_once_and_later(self, tmp_path: Path) -> None:
+    def test_a_whole_number_where_a_float_is_declared_is_a_float_at_once_and_later(
+        self, tmp_path: Path
+    ) -> None:
         self.open().save(1, tmp_path)
         for found in (self.open().settled(1, tmp_path, float), self.open().load(tmp_path, float)):
             assert type(found) is float

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from tests.pipelines.codecs.test_storable import Note
 
 from esteira.base.errors import BadInput, UnknownScheme
 from esteira.pipelines.codecs import codec_for, open_codec
 from esteira.pipelines.codecs.port import Unstorable
 from esteira.pipelines.codecs.storable import StorableCodec
 from esteira.pipelines.codecs.table import TableCodec
-from tests.pipelines.codecs.test_storable import Note
 
 
 def test_a_value_asks_for_its_codec() -> None:
@@ -29,4 +29,6 @@ def test_a_codec_is_opened_by_name() -> None:
 def test_a_value_that_cannot_be_stored_is_bad_input_with_the_mend() -> None:
     refused = Unstorable("a socket", "it is open")
     assert isinstance(refused, BadInput)
-    assert str(refused).startswith("a socket cannot be stored: it is open; return a pyarrow.Table, JSON values")
+    assert str(refused).startswith(
+        "a socket cannot be stored: it is open; return a pyarrow.Table, JSON values"
+    )

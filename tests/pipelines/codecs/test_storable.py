@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from tests.contracts.codec import CodecContract
 
 from esteira.pipelines.codecs.port import Unstorable
 from esteira.pipelines.codecs.storable import LostClass, StorableCodec, class_name, is_storable_class
-from tests.contracts.codec import CodecContract
 
 
 @dataclass
@@ -66,7 +66,9 @@ class TestStorableCodec(CodecContract):
             ("", "cannot be found"),
         ],
     )
-    def test_a_class_that_is_gone_or_is_no_storable_is_never_called(self, tmp_path: Path, name: str, said: str) -> None:
+    def test_a_class_that_is_gone_or_is_no_storable_is_never_called(
+        self, tmp_path: Path, name: str, said: str
+    ) -> None:
         with pytest.raises(LostClass, match=said):
             StorableCodec(f"storable:{name}").load(tmp_path, object)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.contracts.codec import CodecContract
 
 from esteira.base.errors import CorruptArtifact
 from esteira.pipelines.codecs.port import Unstorable
 from esteira.pipelines.codecs.table import FILE, GROUP, TableCodec
-from tests.contracts.codec import CodecContract
 
 NOON = datetime(2013, 1, 1, 12, tzinfo=UTC)
 WIDE = pa.table(
@@ -94,7 +95,13 @@ class TestTableCodec(CodecContract):
         assert settled.schema == loaded.schema
 
     def test_a_type_that_parquet_does_not_know_is_refused(self, tmp_path: Path) -> None:
-        table = pa.table({"u": pa.UnionArray.from_dense(pa.array([0], pa.int8()), pa.array([0], pa.int32()), [pa.array([1])])})
+        table = pa.table(
+            {
+                "u": pa.UnionArray.from_dense(
+                    pa.array([0], pa.int8()), pa.array([0], pa.int32()), [pa.array([1])]
+                )
+            }
+        )
         with pytest.raises(Unstorable, match="a table cannot be stored"):
             self.open().save(table, tmp_path)
 
@@ -119,12 +126,17 @@ class TestTableCodec(CodecContract):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.integers(-5, 5) | st.none(), st.sampled_from(["JFK", "LGA", ""]) | st.none())), st.data())
-def test_however_rows_are_cut_into_chunks_the_bytes_are_the_same(rows: list[Any], data: st.DataObject) -> None:
+@given(
+    st.lists(st.tuples(st.integers(-5, 5) | st.none(), st.sampled_from(["JFK", "LGA", ""]) | st.none())),
+    st.data(),
+)
+def test_however_rows_are_cut_into_chunks_the_bytes_are_the_same(
+    rows: list[Any], data: st.DataObject
+) -> None:
     schema = pa.schema([("n", pa.int64()), ("s", pa.string())])
     whole = pa.table([[each[0] for each in rows], [each[1] for each in rows]], schema=schema)
     cuts = sorted({0, *data.draw(st.lists(st.integers(0, len(rows)), max_size=3)), len(rows)})
-    pieces = [whole.slice(start, end - start) for start, end in zip(cuts, cuts[1:], strict=False)]
+    pieces = [whole.slice(start, end - start) for start, end in pairwise(cuts)]
     assert written(pa.concat_tables([*pieces, whole.slice(0, 0)])) == written(whole)
 
 
@@ -132,7 +144,11 @@ def test_chunks_with_dictionaries_of_their_own_give_the_same_bytes() -> None:
     whole = pa.table({"s": pa.array(["b", "a", "b"]).dictionary_encode()})
     cut = pa.concat_tables([whole.slice(0, 1), whole.slice(1, 2)])
     apart = pa.table(
-        {"s": pa.chunked_array([pa.array(["b", "a"]).dictionary_encode(), pa.array(["b"]).dictionary_encode()])}
+        {
+            "s": pa.chunked_array(
+                [pa.array(["b", "a"]).dictionary_encode(), pa.array(["b"]).dictionary_encode()]
+            )
+        }
     )
     assert written(whole) == written(cut) == written(apart)
 

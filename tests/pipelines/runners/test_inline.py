@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.contracts.runner import RunnerContract
 
 from esteira.base.errors import UnknownScheme
 from esteira.pipelines.execution import Task
 from esteira.pipelines.runners import open_runner
 from esteira.pipelines.step import step
-from tests.contracts.runner import RunnerContract
 
 if TYPE_CHECKING:
     from esteira.pipelines.artifacts import ArtifactStore

@@ -93,12 +93,22 @@ def test_our_own_fault_is_500_without_a_trace(world: World, caplog: pytest.LogCa
     assert "secret path" in caplog.text
 
 
-def test_a_store_that_fails_is_503_with_the_reason(world: World) -> None:
-    site = breaking(world, ServiceUnreachable("the feature store", "redis:", "timeout"))
-    response = site.handle("POST", PATHS[0], {}, GOOD)
-    assert (response.status, b"feature store" in response.body) == (503, True)
+def test_a_store_that_fails_is_503_and_the_log_says_once_which(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = breaking(world, ServiceUnreachable("the feature store", "redis://10.0.0.7", "timeout"))
+    for _ in range(3):
+        response = site.handle("POST", PATHS[0], {}, GOOD)
+        assert (response.status, b"10.0.0.7" in response.body) == (503, False)
     response = site.handle("POST", "/invocations", {}, b'{"inputs":{"miles":1,"carrier":"UA"}}')
     assert json.loads(response.body)["error_code"] == "TEMPORARILY_UNAVAILABLE"
+    assert ["10.0.0.7" in record.__dict__["reason"] for record in caplog.records] == [True]
+
+
+def test_an_endless_name_comes_back_short(world: World) -> None:
+    body = json.dumps({"inputs": {"x" * 100_000: 1}}).encode()
+    assert len(world.post("/invocations", body).body) < 1500
+    assert len(world.get("/v2/models/" + "x" * 100_000).body) < 1500
 
 
 def test_requests_are_counted_by_who_answered_and_how(tmp_path: Path) -> None:

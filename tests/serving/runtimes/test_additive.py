@@ -116,6 +116,7 @@ def test_a_column_has_the_terms_of_its_values_to_the_bit(
     np.testing.assert_array_equal(term.of_column(np.array(values, dtype=np.float64)), expected)
 
 
+@pytest.mark.filterwarnings("ignore:Skipping features without any observed values")
 def test_a_column_that_was_empty_in_training_is_left_out() -> None:
     matrix = np.column_stack([FILLED, np.full(5, np.nan)])
     classifier = fitted(SimpleImputer(), StandardScaler(), matrix=matrix)

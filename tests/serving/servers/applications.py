@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    Asgi = Callable[
-        [dict[str, Any], Callable[[], Any], Callable[[dict[str, Any]], Awaitable[None]]], Awaitable[None]
-    ]
+    Send = Callable[[dict[str, Any]], Awaitable[None]]
+    Asgi = Callable[[dict[str, Any], Callable[[], Any], Send], Awaitable[None]]
 
 
 class Rsgi:

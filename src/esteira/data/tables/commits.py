@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from esteira.base.clock import from_micros
@@ -31,7 +31,7 @@ class Facts:
 
     def to_plain(self) -> dict[str, Any]:
         """The facts as the metadata of a commit."""
-        return {KEY: asdict(self)}
+        return {KEY: {name: getattr(self, name) for name in self.__slots__}}
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> Facts | None:

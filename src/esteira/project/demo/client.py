@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _HEAD_END = b"\r\n\r\n"
+_ATTEMPTS = 3
 
 
 @dataclass(slots=True)
@@ -54,31 +56,52 @@ class ReplayClient:
         return head.encode() + body
 
     def send(self, frames: Sequence[bytes]) -> None:
-        """Send frames spread over the connections and wait for every answer."""
-        lanes = len(self._sockets)
-        try:
-            for lane, connection in enumerate(self._sockets):
-                if mine := frames[lane::lanes]:
-                    connection.sendall(b"".join(mine))
-            for lane, connection in enumerate(self._sockets):
-                self._receive(connection, len(frames[lane::lanes]))
-        except OSError as broken:
-            raise self._unreachable(broken) from broken
+        """Send frames spread over the connections and wait for every answer.
 
-    def _receive(self, connection: socket.socket, expected: int) -> None:
-        buffer = b""
-        while expected:
+        A connection that the server closed while it was idle is opened again, and what it left unanswered
+        is sent once more: predictions carry their id, so a repeated one counts once.
+        """
+        lanes = len(self._sockets)
+        shares = [frames[lane::lanes] for lane in range(lanes)]
+        for lane, share in enumerate(shares):
+            if share:
+                with suppress(OSError):  # what could not be sent is found out when nothing comes back
+                    self._sockets[lane].sendall(b"".join(share))
+        for lane, share in enumerate(shares):
+            self._collect(lane, share)
+
+    def _collect(self, lane: int, share: Sequence[bytes]) -> None:
+        answered = self._receive(self._sockets[lane], len(share))
+        for _ in range(_ATTEMPTS):
+            if answered == len(share):
+                return
+            self._sockets[lane].close()
+            self._sockets[lane] = self._connect()
+            with suppress(OSError):
+                self._sockets[lane].sendall(b"".join(share[answered:]))
+            answered += self._receive(self._sockets[lane], len(share) - answered)
+        if answered < len(share):
+            raise self._unreachable("it closes every connection")
+
+    def _receive(self, connection: socket.socket, expected: int) -> int:
+        """How many of the expected answers came before the connection ended."""
+        buffer, came = b"", 0
+        while came < expected:
             end = buffer.find(_HEAD_END)
             length = _content_length(buffer[:end]) if end >= 0 else 0
             if end < 0 or len(buffer) < end + 4 + length:
-                chunk = connection.recv(262_144)
+                try:
+                    chunk = connection.recv(262_144)
+                except OSError:
+                    chunk = b""
                 if not chunk:
-                    raise self._unreachable("it closed the connection")
+                    break
                 buffer += chunk
                 continue
             self._count(int(buffer[9:12]), buffer[end + 4 : end + 4 + length])
             buffer = buffer[end + 4 + length :]
-            expected -= 1
+            came += 1
+        return came
 
     def _count(self, status: int, body: bytes) -> None:
         self.answers.count += 1

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 Foreign: TypeAlias = Any  # MLflow ships no types that we check
 
 _STATUS = {RunStatus.DONE: "FINISHED", RunStatus.FAILED: "FAILED"}
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's pages for trained models
 _BATCH = 100  # MLflow takes at most so many parameters, and tags, at once
 _PAGE = 1000
 
@@ -82,9 +83,7 @@ class MlflowBackend:
                 found[0] if found else client.create_run(experiment, _millis(run.started_at), run_name=run.id)
             )
             mlflow_run: str = recorded.info.run_id
-            param, tag = _entity("Param"), _entity("RunTag")
-            params = [param(key, _text(value)) for key, value in sorted(parameters.items())]
-            marks = [tag(key, value) for key, value in sorted({**tags, **_run_tags(run)}.items())]
+            params, marks = _params(parameters), _tags({**tags, **_run_tags(run)})
             _log(client, mlflow_run, _metrics(metrics, ended), params, marks)
             if run.status in _STATUS:
                 client.set_terminated(mlflow_run, _STATUS[run.status], _millis(ended))
@@ -186,7 +185,7 @@ class MlflowBackend:
                 for variable, value in _DEFAULTS.items():
                     os.environ.setdefault(variable, value)
                 os.environ.update(_NO_CALL_HOME)
-                client = load("mlflow:MlflowClient")
+                client = load("mlflow:MlflowClient")  # raises MissingExtra, which an import would not
                 self.home.mkdir(parents=True, exist_ok=True)
                 if self._is_local:
                     self._create_database()
@@ -195,14 +194,15 @@ class MlflowBackend:
 
     def _create_database(self) -> None:
         """Migrate a scratch file and rename it: neither a kill nor a second process sees half a schema."""
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
         database = self.home / "mlflow.db"
         with self._alone():
             if database.exists():
                 return
             with tempfile.TemporaryDirectory(dir=self.home, prefix=".tmp-") as scratch:
                 new = Path(scratch) / database.name
-                store = load("mlflow.store.tracking.sqlalchemy_store:SqlAlchemyStore")
-                store(f"sqlite:///{new}", (self.home / "mlartifacts").as_uri()).engine.dispose()
+                SqlAlchemyStore(f"sqlite:///{new}", (self.home / "mlartifacts").as_uri()).engine.dispose()
                 connection = sqlite3.connect(new)
                 connection.execute("PRAGMA journal_mode=WAL")  # `mlflow ui` may read while we write
                 connection.close()
@@ -213,7 +213,7 @@ class MlflowBackend:
         found = client.get_experiment_by_name(project)
         if found is None:
             place = (self.home / "mlartifacts").as_uri() if self._is_local else None
-            created: str = client.create_experiment(project, place)
+            created: str = client.create_experiment(project, place, _EXPERIMENT_TAGS)
             return created
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
@@ -229,14 +229,15 @@ class MlflowBackend:
         client.finalize_logged_model(logged.model_id, "READY")
 
     def _download(self, address: str, digest: str, what: str) -> Path:
+        from mlflow.artifacts import download_artifacts
+
         kept = self.home / "bundles" / digest
         if kept.is_dir():
             if digest_folder(kept) == digest:
                 return kept
             shutil.rmtree(kept)
         with tempfile.TemporaryDirectory(dir=self.home, prefix=".tmp-") as scratch:
-            download = load("mlflow.artifacts:download_artifacts")
-            found = Path(download(artifact_uri=address, dst_path=scratch, tracking_uri=self.uri))
+            found = Path(download_artifacts(artifact_uri=address, dst_path=scratch, tracking_uri=self.uri))
             _check(found, digest, what)
             with folder_atomic(kept) as target:
                 shutil.copytree(found, target, dirs_exist_ok=True)
@@ -275,8 +276,9 @@ def _create_version(client: Foreign, name: str, logged: Foreign, tags: dict[str,
 
 def _link(client: Foreign, logged: Foreign, metrics: list[Foreign]) -> None:
     """Show the model as what its run gave out, with its metrics."""
-    output = _entity("LoggedModelOutput")(logged.model_id, step=0)
-    client.log_outputs(logged.source_run_id, [output])
+    from mlflow.entities import LoggedModelOutput
+
+    client.log_outputs(logged.source_run_id, [LoggedModelOutput(logged.model_id, step=0)])
     _log(client, logged.source_run_id, metrics, [], [])
 
 
@@ -289,12 +291,21 @@ def _log(
 
 
 def _metrics(metrics: Mapping[str, float], at: datetime, model_id: str | None = None) -> list[Foreign]:
-    metric = _entity("Metric")
-    return [metric(key, value, _millis(at), 0, model_id=model_id) for key, value in sorted(metrics.items())]
+    from mlflow.entities import Metric
+
+    return [Metric(key, value, _millis(at), 0, model_id=model_id) for key, value in sorted(metrics.items())]
 
 
-def _entity(name: str) -> Foreign:
-    return load(f"mlflow.entities:{name}")
+def _params(parameters: Mapping[str, object]) -> list[Foreign]:
+    from mlflow.entities import Param
+
+    return [Param(key, _text(value)) for key, value in sorted(parameters.items())]
+
+
+def _tags(tags: Mapping[str, str]) -> list[Foreign]:
+    from mlflow.entities import RunTag
+
+    return [RunTag(key, value) for key, value in sorted(tags.items())]
 
 
 def _pages(search: Callable[..., Foreign], condition: str | None = None) -> Iterator[Foreign]:
@@ -313,7 +324,8 @@ def _run_tags(run: Run) -> dict[str, str]:
 
 
 def _origin(logged: Foreign, run: Foreign) -> Origin:
-    version: str = load("mlflow:__version__")
+    from mlflow import __version__ as version
+
     return Origin(logged.model_id, run.info.run_id, logged.artifact_location, _ended(run), version)
 
 

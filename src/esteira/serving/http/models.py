@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from esteira import __version__
 from esteira.serving.http.messages import JSON, Response, json_response
 from esteira.serving.http.oip import OUTPUT
 
@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from esteira.serving.gateway import Gateway
     from esteira.serving.http.messages import Request
 
+try:
+    VERSION = metadata.version("esteira-ml")
+except metadata.PackageNotFoundError:  # a source tree that was not installed
+    VERSION = "unknown"
+
 
 def server(_gateway: Gateway, _request: Request) -> Response:
     """GET /v2"""
-    return json_response(200, {"name": "esteira", "version": __version__, "extensions": []})
+    return json_response(200, {"name": "esteira", "version": VERSION, "extensions": []})
 
 
 def live(_gateway: Gateway, _request: Request) -> Response:
@@ -36,7 +41,7 @@ def ping(gateway: Gateway, _request: Request) -> Response:
 
 def version(_gateway: Gateway, _request: Request) -> Response:
     """GET /version: a bare text that MLflow's server labels JSON."""
-    return Response(200, __version__.encode(), JSON)
+    return Response(200, VERSION.encode(), JSON)
 
 
 def model_ready(gateway: Gateway, request: Request) -> Response:

@@ -7,6 +7,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from esteira.base.errors import BadInput, EsteiraError, NotFound
+from esteira.serving.arms import FeaturesUnreadable
+from esteira.serving.gateway import ModelUnavailable
 from esteira.serving.http.messages import Request, Response, json_response
 from esteira.serving.http.routing import Route, resolve
 
@@ -26,6 +28,7 @@ class Site:
 
     def __init__(self, gateway: Gateway, *, max_body_bytes: int) -> None:
         self.gateway, self.max_body_bytes = gateway, max_body_bytes
+        self._said = ""
 
     def handle(self, method: str, path: str, headers: Headers, body: bytes) -> Response:
         """The response to a request whose whole body was read."""
@@ -40,7 +43,7 @@ class Site:
             try:
                 response = handler(self.gateway, Request(headers, body, route.model, route.version))
             except Exception as raised:  # noqa: BLE001 - a door: nothing passes it but a response
-                response = _of_error(route, raised)
+                response = self._of_error(route, raised)
         self._count(route or _NOWHERE, response, perf_counter() - started)
         return response
 
@@ -52,6 +55,22 @@ class Site:
         self._count(route, response, 0.0)
         return response
 
+    def _of_error(self, route: Route, raised: Exception) -> Response:
+        if isinstance(raised, BadInput):
+            return _error(route, 404 if isinstance(raised, NotFound) else 400, str(raised))
+        if isinstance(raised, ModelUnavailable | FeaturesUnreadable):
+            return _error(route, 503, str(raised))
+        if isinstance(raised, EsteiraError):  # its message may name places that are nobody's business
+            self._say(str(raised))
+            return _error(route, 503, "a store that the gateway needs does not answer; its log says why")
+        log.error("request failed", exc_info=raised)
+        return _error(route, 500, "internal error; the gateway's log says why")
+
+    def _say(self, reason: str) -> None:
+        if reason != self._said:  # once, not with every request
+            self._said = reason
+            log.error("requests cannot be answered", extra={"reason": reason})
+
     def _count(self, route: Route, response: Response, seconds: float) -> None:
         metrics, answer, code = self.gateway.metrics, response.answer, str(response.status)
         if answer is None:  # names that come from outside are no labels: there is no end to them
@@ -59,18 +78,6 @@ class Site:
         else:
             metrics.requests.add((answer.model, answer.version, answer.arm, route.protocol, code))
             metrics.request_seconds.observe((answer.model, route.protocol), seconds)
-
-
-def _of_error(route: Route, raised: Exception) -> Response:
-    if isinstance(raised, NotFound):
-        return _error(route, 404, str(raised))
-    if isinstance(raised, BadInput):
-        return _error(route, 400, str(raised))
-    if isinstance(raised, EsteiraError):
-        log.error("request not answered", extra={"reason": str(raised)})
-        return _error(route, 503, str(raised))
-    log.error("request failed", exc_info=raised)
-    return _error(route, 500, "internal error; the gateway's log says why")
 
 
 def _error(route: Route, status: int, message: str) -> Response:
