@@ -32,7 +32,8 @@ demo: $(DONE)/project bytecode ## the ring on real data: train, serve, watch, re
 	@$(BIN)/esteira demo $(ARGS)
 
 test: $(DONE)/dev browser ## every test, and every example in a docstring
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules src tests benchmarks $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules \
+	  --ignore-glob="src/esteira/project/templates/*/*.py" src tests benchmarks $(ARGS)
 
 check: lint ## lint and the fast tests: before every commit
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow" $(ARGS)
@@ -53,7 +54,7 @@ bench-%: $(DONE)/project bytecode
 	@$(BIN)/python -m benchmarks.$*
 
 clean: ## remove what make has made; data and models of your projects stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache dist esteira-demo
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 requirements: $(DONE)/uv ## write requirements/*.txt from pyproject.toml; UPGRADE=--upgrade for newer ones

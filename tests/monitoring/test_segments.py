@@ -263,6 +263,27 @@ def test_what_a_full_disk_refuses_until_the_end_is_counted(
     assert writer.dropped == 3
     writer.write(b"late")
     assert writer.dropped == 4
+    disk_full(-1)
+    writer.flush()
+    assert _read(tmp_path) == []
+
+
+def test_a_failed_sync_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+
+    def sync(handle: int) -> None:
+        synced.append(handle)
+        if len(synced) == 1:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(room, "_sync", sync)
+    writer = _writer(tmp_path)
+    writer.write(b"one")
+    for _ in range(3):
+        writer.flush()
+    writer.close()
+    assert len(synced) == 2
+    assert (_read(tmp_path), writer.dropped) == ([b"one"], 0)
 
 
 def test_one_record_that_cannot_be_encoded_does_not_stop_the_others(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -213,6 +213,30 @@ def test_a_file_edited_under_a_running_process_does_not_lend_its_key_to_the_old_
     files.write(**edited)
     under = fingerprint(old)
     assert under != fingerprint(files.load("steps").model.function)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("bias = 2", "bias = 3"), ("x + 1\n", "x + 2\n"), ("LATE = 15", "LATE = 16")]
+)
+def test_a_class_edited_under_a_running_process_does_not_lend_its_key_either(
+    files: Files, old: str, new: str
+) -> None:
+    files.write(**FILES)
+    running = files.load("steps").model.function
+    files.write(**FILES | {"helpers": HELPERS.replace(old, new)})
+    under = fingerprint(running)
+    assert under != fingerprint(files.load("steps").model.function)
+
+
+def test_code_without_any_source_is_known_by_what_it_does() -> None:
+    def made(number: int) -> str:
+        scope: dict[str, Any] = {"__name__": "typed_at_a_prompt"}
+        exec(f"class Rule:\n    above = {number}\n    def holds(self, x): return x > self.above\n", scope)
+        exec("def model(x): return Rule().holds(x)", scope)
+        return fingerprint(scope["model"])
+
+    assert made(1) == made(1)
+    assert made(1) != made(2)
 
 
 def test_the_fingerprint_of_a_plain_function_covers_its_defaults(files: Files) -> None:

@@ -38,7 +38,8 @@ NOON = datetime(2013, 1, 1, 12, tzinfo=UTC)
 DIFFERENT: list[Any] = [
     None, True, 1, 1.5, "1", "", [], (), {}, set(), [1], (1,), {1}, [1, 2], [2, 1], [[1], 2], [1, [2]],
     {"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": [1]}, {"tuple": [1]}, b"1", 1 + 2j,
-    Decimal("1.0"), Decimal("1.00"), NOON, NOON.isoformat(), NOON.date(), NOON.time(), timedelta(days=1), timedelta(days=2), Colour.RED,
+    Decimal("1.0"), Decimal("1.00"), NOON, NOON.isoformat(), NOON.date(), NOON.time(),
+    timedelta(days=1), timedelta(days=2), Colour.RED,
     Colour.CRIMSON, Point(1), Point(2), Point(1, 2.0), {"x": 1, "y": 0.0}, UUID(int=1), range(3), slice(3),
     re.compile("a"), re.compile("a", re.IGNORECASE), PurePosixPath("a"), ...,
     np.array([1, 2]), np.array([1.0, 2.0]), np.array([[1, 2]]), np.array([1, 3]), np.int64(1),

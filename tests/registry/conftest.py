@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,8 @@ from esteira.registry.backends import open_backend
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from esteira.registry.backends.mlflow import MlflowBackend
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +23,13 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         open_backend("mlflow:", home=home).names()
     return home / "mlflow.db"
+
+
+@pytest.fixture
+def local(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowBackend:
+    """A backend in a folder of its own."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(database, home)
+    return open_backend("mlflow:", home=home)  # type: ignore[return-value]

@@ -108,7 +108,7 @@ def _wait(demo: Demo, talk: Console) -> None:
     """Leave the page up until Ctrl-C."""
     from esteira.cli.page import page
 
-    with page(demo.station.settings.root) as site:
+    with page(demo.station.settings.root, port=0) as site:
         talk.print(f"the page is up at {site.url} until Ctrl-C")
         with suppress(KeyboardInterrupt):
             threading.Event().wait()

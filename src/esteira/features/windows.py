@@ -94,7 +94,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """The mean of the values that are not null; null when there are none."""
+    """The mean of the values that are not null; null when there are none. A sum beyond 2**53 is rounded."""
 
     column: str
 

@@ -56,8 +56,8 @@ def folder_of(url: str) -> Path:
 class SegmentWriter(Generic[Record]):
     """Takes records off a hot path; a thread encodes them and commits them in groups.
 
-    A record is on disk at most `flush_ms` plus one disk sync after `write`. While the disk refuses, the
-    newest records wait in memory up to `capacity`; what does not fit is counted in `dropped` and the log
+    A record is on disk at most `flush_ms` plus one disk sync after `write`. While the disk refuses, records
+    wait in memory up to `capacity`; what does not fit is given up and counted in `dropped`, and the log
     says so once.
 
     Raises: BadInput (a name that is no file name), StorageUnwritable (at the start only).
@@ -82,7 +82,7 @@ class SegmentWriter(Generic[Record]):
         self._queue: deque[Record] = deque()
         self._pending = memoryview(b"")  # encoded but not yet written, kept as it is until it is
         self._pending_records = 0
-        self._complained = False
+        self._unsynced = self._complained = False
         self._committing, self._counting = threading.Lock(), threading.Lock()
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ class SegmentWriter(Generic[Record]):
     def write(self, record: Record) -> None:
         """Take a record; never waits for the disk."""
         if len(self._queue) >= self._capacity:
-            self._drop(1, "the queue is full")
+            self._drop(1, "the queue is full, the disk does not keep up")
         else:
             self._queue.append(record)
 
@@ -106,7 +106,7 @@ class SegmentWriter(Generic[Record]):
             try:
                 self._commit()
             except OSError as refused:
-                self._complain(str(refused))
+                self._complain(f"{refused}; free space or mend the folder")
             else:
                 self._complained = False
 
@@ -122,6 +122,9 @@ class SegmentWriter(Generic[Record]):
         lost = len(self._queue) + (self._pending_records if self._pending else 0)
         if lost:
             self._drop(lost, "the disk refused until the end")
+        self._queue.clear()
+        # A later flush must not touch what the number of the handle means by then.
+        self._pending, self._unsynced = memoryview(b""), False
         os.close(self._handle)
 
     def _run(self, seconds: float) -> None:
@@ -132,14 +135,15 @@ class SegmentWriter(Generic[Record]):
         if not self._pending:
             frames = self._take()
             self._pending, self._pending_records = memoryview(b"".join(frames)), len(frames)
-        if not self._pending:
-            return
         while self._pending:
             # A short write is continued where it stopped: offsets that a reader has seen stay true.
             written = os.write(self._handle, self._pending)
             self._pending = self._pending[written:]
             self._size += written
-        _sync(self._handle)
+            self._unsynced = True
+        if self._unsynced:
+            _sync(self._handle)
+            self._unsynced = False
         if self._size >= SEGMENT_BYTES:
             full, self._handle = self._handle, self._new_segment()
             self._size = 0
@@ -176,7 +180,7 @@ class SegmentWriter(Generic[Record]):
         if not self._complained:
             self._complained = True
             facts = {"folder": str(self.folder), "kind": self._kind, "dropped": self.dropped}
-            log.error("records cannot be written: %s; free space or mend the folder", reason, extra=facts)
+            log.error("records are not written: %s", reason, extra=facts)
 
 
 def segments(folder: Path, kind: str) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import inspect
 import typing
+from contextlib import suppress
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args, get_origin
 
@@ -66,8 +67,16 @@ def _resolve(function: Callable[..., Any], said: Annotation) -> Annotation:
     def holder() -> None: ...
 
     holder.__annotations__ = {"said": said}
-    inside = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
-    return typing.get_type_hints(holder, getattr(function, "__globals__", {}), dict(inside))["said"]
+    return typing.get_type_hints(holder, getattr(function, "__globals__", {}), _closed(function))["said"]
+
+
+def _closed(function: Callable[..., Any]) -> dict[str, Any]:
+    code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None) or ()
+    found = {}
+    for name, cell in zip(code.co_freevars if code else (), cells, strict=False):
+        with suppress(ValueError):  # a cell that is not yet filled
+            found[name] = cell.cell_contents
+    return found
 
 
 def spelled(annotation: Annotation) -> str:

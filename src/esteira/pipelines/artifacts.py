@@ -144,7 +144,8 @@ class ArtifactStore:
     def _scratch(self) -> Iterator[Path]:
         with writing(self.root):
             place = self.root / _SCRATCH
-            place.mkdir(parents=True, exist_ok=True)
+            if not place.is_dir():
+                place.mkdir(parents=True, exist_ok=True)
             scratch = Path(tempfile.mkdtemp(dir=place))
             try:
                 yield scratch
@@ -156,7 +157,8 @@ class ArtifactStore:
         target = self.folder(digest)
         if _holds(target, digest):
             return
-        target.parent.mkdir(exist_ok=True)
+        if not target.parent.is_dir():
+            target.parent.mkdir(exist_ok=True)
         if synced:
             _sync(scratch)
         is_mine = False
@@ -209,7 +211,8 @@ def _digest(folder: Path) -> str:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    with os.scandir(folder) as entries:
+        return sum(_size(Path(e.path)) if e.is_dir() else e.stat().st_size for e in entries)
 
 
 def _small(folder: Path) -> tuple[str, bytes] | None:

@@ -185,7 +185,13 @@ class Reach:
             or (not file and function.__code__.co_filename != "<string>")
         }
         bases = [self._refer(base) for base in kind.__bases__ if base is not object]
-        return [reading.text, self._names(reading, scope), bases, methods]
+        # by value too: what runs holds, should the file have been edited since it was loaded
+        values = {
+            name: self._whatever(value)
+            for name, value in sorted(vars(kind).items())
+            if _is_plain(name, value)
+        }
+        return [reading.text, self._names(reading, scope), bases, methods, values]
 
     def _module(self, module: ModuleType) -> object:
         file = getattr(module, "__file__", None) or ""
@@ -343,6 +349,12 @@ def _carried(thing: Value) -> list[Value]:
 def _functions(value: Value) -> list[FunctionType]:
     inner = [getattr(value, name, None) for name in ("__func__", "fget", "fset", "fdel", "func")]
     return [each for each in (value, *inner) if isinstance(each, FunctionType)]
+
+
+def _is_plain(name: str, value: Value) -> bool:
+    """Whether an attribute of a class is a value of its own; names such as `__this__` are Python's."""
+    is_code = isinstance(value, FunctionType | classmethod | staticmethod | property | type)
+    return not name.endswith("_") and not is_code and not isinstance(value, _CONTAINERS)
 
 
 def _cell(cell: Value) -> object:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from esteira.pipelines.artifacts import ArtifactStore
     from esteira.pipelines.graph import Graph
     from esteira.pipelines.journal import Journal, StepRecord
+    from esteira.pipelines.preparation import Prepared
 
 __all__ = ["Outcome", "StepEvent", "run"]
 
@@ -74,18 +75,11 @@ def run(  # noqa: PLR0913 - the room's one verb: what to run, where it is kept, 
     failed); StorageUnwritable; CorruptArtifact.
     """
     prepared = prepare(graph, targets, parameters or {})
-    begun = clock.now()
-    new = Run(
-        f"{begun:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
-        project,
-        RunStatus.RUNNING,
-        begun,
-        parameters=prepared.plain,
-        inputs=prepared.inputs,
-    )
     identity = prepared.identity(project, use_cache=use_cache)
     executing = open_runner(runner, artifacts=artifacts)
-    claimed = journal.claim(new, identity, this_process(), _active.__contains__ if resume else None)
+    claimed = journal.claim(
+        _new(prepared, project, clock), identity, this_process(), _active.__contains__ if resume else None
+    )
     _active.add(claimed.id)
     try:
         judge = Judge(
@@ -101,6 +95,12 @@ def run(  # noqa: PLR0913 - the room's one verb: what to run, where it is kept, 
         executing.close()
         _active.discard(claimed.id)
     return Outcome(driver.run, driver.records, graph, artifacts)
+
+
+def _new(prepared: Prepared, project: str, clock: Clock) -> Run:
+    now = clock.now()
+    name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+    return Run(name, project, RunStatus.RUNNING, now, parameters=prepared.plain, inputs=prepared.inputs)
 
 
 def _committed(journal: Journal, run_id: str) -> Mapping[str, StepRecord]:

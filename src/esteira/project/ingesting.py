@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from esteira.base.clock import EPOCH, from_micros, to_micros
-from esteira.data.ingestion import ingest
+from esteira.base.errors import EsteiraError
+from esteira.data.checks import BatchRefused
+from esteira.data.ingestion import Ingested, ingest
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from esteira.data.ingestion import Ingested
     from esteira.project.definition import TableSource
     from esteira.project.station import Station
 
@@ -23,26 +26,28 @@ CREATE TABLE IF NOT EXISTS ingests (
 """
 
 
+class SourceFailed(EsteiraError):
+    """A source that could not be read; nothing of it was written."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"source {source!r} could not be read: {reason}; mend it and run again")
+        self.source, self.reason = source, reason
+
+
 def ingest_new(station: Station, until: datetime) -> dict[str, Ingested]:
     """Append what each source published since the last time, up to `until`; returns what came, by table.
 
     The range is written down before its rows are appended, so a killed ingest is finished, not repeated.
+    Raises: SourceFailed, and what `ingest` raises; of a batch that is refused the range stays open, so that
+    the next time it is read together with what has come since.
     """
     station.state.ensure(_SCHEMA)
     came: dict[str, Ingested] = {}
     for source in station.project.tables:
         for since_us, until_us in _pending(station, source, to_micros(until)):
-            rows = source.read(from_micros(since_us), from_micros(until_us))
+            rows = read_source(source, from_micros(since_us), from_micros(until_us))
             if rows.num_rows:
-                came[source.name] = ingest(
-                    station.tables,
-                    source.name,
-                    rows,
-                    source.checks,
-                    clock=station.clock,
-                    audit=station.audit,
-                    token=f"{since_us}..{until_us}",
-                )
+                _add(came, source.name, _append(station, source, rows, (since_us, until_us)))
             with station.state.transaction() as writer:
                 writer.execute(
                     "UPDATE ingests SET rows = ? WHERE name = ? AND since = ?",
@@ -51,15 +56,55 @@ def ingest_new(station: Station, until: datetime) -> dict[str, Ingested]:
     return came
 
 
+def read_source(source: TableSource, since: datetime, until: datetime) -> pa.Table:
+    """What a source published in (since, until]. Raises: SourceFailed."""
+    try:
+        rows = source.read(since, until)
+    except EsteiraError:
+        raise
+    except Exception as raised:  # the project's own code may raise anything
+        raise SourceFailed(source.name, f"{type(raised).__name__}: {raised}") from raised
+    if not isinstance(rows, pa.Table):
+        raise SourceFailed(source.name, f"it must give a pyarrow.Table, found {type(rows).__name__}")
+    return rows
+
+
+def _append(station: Station, source: TableSource, rows: pa.Table, span: tuple[int, int]) -> Ingested:
+    try:
+        return ingest(
+            station.tables,
+            source.name,
+            rows,
+            source.checks,
+            clock=station.clock,
+            audit=station.audit,
+            token=f"{span[0]}..{span[1]}",
+        )
+    except BatchRefused:  # nothing was written, so the range need not be kept as it was
+        with station.state.transaction() as writer:
+            writer.execute("DELETE FROM ingests WHERE name = ? AND since = ?", (source.name, span[0]))
+        raise
+
+
+def _add(came: dict[str, Ingested], name: str, more: Ingested) -> None:
+    """Count a second range of one table together with the first."""
+    before = came.get(name)
+    if before is not None:
+        names = {*before.reasons, *more.reasons}
+        reasons = {each: before.reasons.get(each, 0) + more.reasons.get(each, 0) for each in sorted(names)}
+        accepted, aside = before.accepted + more.accepted, before.quarantined + more.quarantined
+        more = Ingested(more.version, accepted, aside, reasons)
+    came[name] = more
+
+
 def _pending(station: Station, source: TableSource, until_us: int) -> list[tuple[int, int]]:
-    """Ranges to read: one that was interrupted, then what is new."""
+    """Ranges to read: those that were interrupted, then what is new."""
     with station.state.transaction() as writer:
         rows = writer.execute(
-            "SELECT since, until, rows FROM ingests WHERE name = ? ORDER BY since DESC LIMIT 1",
-            (source.name,),
+            "SELECT since, until, rows FROM ingests WHERE name = ? ORDER BY since", (source.name,)
         ).fetchall()
         ranges = [(r["since"], r["until"]) for r in rows if r["rows"] is None]
-        reached = rows[0]["until"] if rows else to_micros(EPOCH)
+        reached = rows[-1]["until"] if rows else to_micros(EPOCH)
         if until_us > reached:
             writer.execute(
                 "INSERT INTO ingests (name, since, until) VALUES (?, ?, ?)", (source.name, reached, until_us)

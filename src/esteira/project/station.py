@@ -60,7 +60,7 @@ class Station:
 
     @cached_property
     def tables(self) -> TableStore:
-        return open_tables(self.settings.store("tables"))
+        return open_tables(self.settings.store("tables"), clock=self.clock)
 
     @cached_property
     def artifacts(self) -> ArtifactStore:

@@ -9,6 +9,7 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
@@ -20,6 +21,9 @@ from esteira.features.stores.lmdb import LmdbStore
 from esteira.features.stores.port import StoredRow
 from esteira.features.times import UTC_MICROS
 from esteira.features.views import FeatureView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[3]
 COUNTER = FeatureView("counter", ("k",), ("f",), "t")
@@ -138,8 +142,18 @@ def test_a_killed_writer_leaves_every_write_whole_and_none_lost(tmp_path: Path) 
 
 
 def test_the_map_grows_under_threads_that_read(tmp_path: Path) -> None:
-    store = LmdbStore(f"lmdb:{tmp_path}", map_bytes=1 << 15)
-    store.write(COUNTER, counted(1, 10))
+    for attempt in range(20):  # each moves the map several times, at some moment of a read
+        store = LmdbStore(f"lmdb:{tmp_path / str(attempt)}", map_bytes=1 << 15)
+        store.write(COUNTER, counted(1, 10))
+        failures = read_while(store, lambda store=store: store.write(COUNTER, counted(2, 3000)))
+        assert failures == []
+        assert store.read("counter", ("2999",)) == StoredRow(2, 2, (2.0,))
+        assert (tmp_path / str(attempt) / "data.mdb").stat().st_size > 1 << 16
+        store.close()
+
+
+def read_while(store: LmdbStore, act: Callable[[], object]) -> list[BaseException]:
+    """What goes wrong in threads that read while `act` is done."""
     failures: list[BaseException] = []
     is_done = threading.Event()
 
@@ -153,15 +167,11 @@ def test_the_map_grows_under_threads_that_read(tmp_path: Path) -> None:
     readers = [threading.Thread(target=read) for _ in range(3)]
     for reader in readers:
         reader.start()
-    for at, keys in enumerate((500, 1000, 2000, 4000, 8000), start=2):
-        store.write(COUNTER, counted(at, keys))
+    act()
     is_done.set()
     for reader in readers:
         reader.join()
-    assert failures == []
-    assert store.read("counter", ("7999",)) == StoredRow(6, 6, (6.0,))
-    assert (tmp_path / "data.mdb").stat().st_size > 1 << 15
-    store.close()
+    return failures
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_the_store_whole(tmp_path: Path) -> None:

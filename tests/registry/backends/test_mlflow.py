@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import shutil
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.request import urlopen
+from typing import TYPE_CHECKING
 
 import mlflow
 import numpy as np
@@ -25,69 +19,21 @@ import pytest
 from tests.contracts.backend import BackendContract, bundle_of, finished
 from tests.contracts.trainer import flights, signature_of
 
-from esteira.base.digest import digest_folder
-from esteira.base.errors import BadInput, CorruptArtifact, ServiceUnreachable, StorageUnwritable
+from esteira.base.errors import (
+    BadInput,
+    CorruptArtifact,
+    MissingExtra,
+    ServiceUnreachable,
+    StorageUnwritable,
+)
 from esteira.base.records import Run, RunStatus
 from esteira.registry.backends import open_backend
 from esteira.training.trainers import fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from esteira.registry.backends.mlflow import MlflowBackend
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def local(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowBackend:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copy(database, home)
-    return open_backend("mlflow:", home=home)  # type: ignore[return-value]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def serve(database: Path, artifacts: Path, log: Path) -> tuple[str, subprocess.Popen[bytes]]:
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{database}"]
-    command += ["--artifacts-destination", str(artifacts)]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            command, stdout=output, stderr=output, env=environment, start_new_session=True
-        )
-    for _ in range(900):  # it imports for seconds, and more on a busy machine
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
-                return f"http://127.0.0.1:{port}", server
-        except OSError:
-            time.sleep(0.2)
-    stop(server)
-    raise AssertionError(log.read_text())
-
-
-def stop(server: subprocess.Popen[bytes]) -> None:
-    if server.poll() is None:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[tuple[str, Path]]:
-    """The URL of a server, and the home whose database it serves."""
-    home = tmp_path_factory.mktemp("server")
-    shutil.copy(database, home)
-    url, process = serve(home / "mlflow.db", home / "destination", home / "log")
-    yield url, home
-    stop(process)
 
 
 class TestMlflowOnSqlite(BackendContract):
@@ -117,93 +63,6 @@ class TestMlflowOnSqlite(BackendContract):
                 self.register(local, name, tmp_path / "a")
         assert local.versions(name) == []
         assert self.register(local, name, tmp_path / "b").version == 1
-
-
-@pytest.mark.slow
-class TestMlflowOnAServer(BackendContract):
-    @pytest.fixture
-    def backend(self, server: tuple[str, Path], tmp_path: Path) -> MlflowBackend:
-        return open_backend(server[0], home=tmp_path / "home")  # type: ignore[return-value]
-
-    def test_a_corrupt_copy_in_the_cache_is_fetched_again(
-        self, backend: MlflowBackend, name: str, tmp_path: Path
-    ) -> None:
-        made = self.register(backend, name, tmp_path / "bundle")
-        folder = backend.fetch(name, 1)
-        (folder / "model.json5").write_bytes(b"broken")
-        assert digest_folder(backend.fetch(name, 1)) == made.digest
-
-    def test_the_variable_that_everybody_uses_is_honoured(
-        self, server: tuple[str, Path], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", server[0])
-        self.register(open_backend("mlflow:", home=tmp_path / "home"), name, tmp_path / "bundle")
-        assert name in open_backend(f"mlflow:{server[0]}", home=tmp_path / "other").names()
-        assert not (tmp_path / "home" / "mlflow.db").exists()
-
-    def test_the_standard_ui_over_our_database_shows_run_version_and_alias(
-        self, server: tuple[str, Path], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        url, home = server
-        local = open_backend("mlflow:", home=home)
-        self.register(local, name, tmp_path / "bundle")
-        local.set_alias(name, "champion", 1)
-        model = answer(f"{url}/api/2.0/mlflow/registered-models/get?name={name}")["registered_model"]
-        assert model["aliases"] == [{"alias": "champion", "version": "1"}]
-        card = answer(f"{url}/model-versions/get-artifact?name={name}&version=1&path=MLmodel")
-        assert card["metadata"]["esteira_bundle"] == "esteira"
-        run_id = model["latest_versions"][0]["run_id"]
-        run = answer(f"{url}/api/2.0/mlflow/runs/get?run_id={run_id}")["run"]
-        assert run["info"]["status"] == "FINISHED"
-        assert {metric["key"] for metric in run["data"]["metrics"]} == {"roc_auc", "brier"}
-
-    def test_a_server_that_goes_away_between_two_calls_is_said_to_be_unreachable(
-        self, server: tuple[str, Path], tmp_path: Path
-    ) -> None:
-        relay = Relay(int(server[0].rpartition(":")[2]))
-        backend = open_backend(f"http://127.0.0.1:{relay.port}", home=tmp_path / "home")
-        backend.names()
-        relay.cut()
-        with pytest.raises(ServiceUnreachable):
-            backend.names()
-
-
-def answer(url: str) -> dict[str, Any]:
-    with urlopen(url) as response:
-        return json.load(response)  # type: ignore[no-any-return]
-
-
-class Relay:
-    """Passes each connection on to a port, until it is cut."""
-
-    def __init__(self, target: int) -> None:
-        self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._open: list[socket.socket] = []
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near = self._listener.accept()[0]
-                far = socket.create_connection(("127.0.0.1", self._target))
-                self._open += [near, far]
-                for one, other in ((near, far), (far, near)):
-                    threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
-
-    @staticmethod
-    def _pass(one: socket.socket, other: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while content := one.recv(65536):
-                other.sendall(content)
-
-    def cut(self) -> None:
-        for each in (self._listener, *self._open):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
 
 
 @pytest.fixture
@@ -328,8 +187,19 @@ def test_opening_reaches_nothing_and_loads_nothing() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_without_the_extra_the_first_use_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    backend = open_backend("mlflow:", home=tmp_path)
+    with pytest.raises(MissingExtra, match=r"pip install 'esteira-ml\[mlflow\]'"):
+        backend.names()
+
+
 def test_a_dead_server_is_known_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    address = f"127.0.0.1:{free_port()}"
+    with socket.create_server(("127.0.0.1", 0)) as closed_again:
+        address = f"127.0.0.1:{closed_again.getsockname()[1]}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ana:secret@{address}")
     began = time.monotonic()
     with pytest.raises(ServiceUnreachable, match="start it or correct its URL") as dead:
@@ -361,85 +231,3 @@ def test_a_database_of_another_mlflow_says_how_to_migrate_it(local: MlflowBacken
     connection.close()
     with pytest.raises(BadInput, match="mlflow db upgrade"):
         local.names()
-
-
-_GUARDED = """
-import os, sys
-from pathlib import Path
-def guard(event, arguments):
-    if event == "socket.getaddrinfo" or event == "socket.connect" and arguments[0].family != 1:
-        os.write(2, f"network: {event} {arguments}".encode()); os._exit(3)
-sys.addaudithook(guard)
-from esteira.registry.backends import open_backend
-from tests.contracts.backend import *
-home = Path(sys.argv[1])
-backend = open_backend("mlflow:", home=home)
-BackendContract().register(backend, "late", home / "bundle")
-backend.fetch("late", 1)
-import time; time.sleep(1)  # a telemetry thread would wake
-"""
-
-
-def run_code(code: str, *arguments: object, wait: bool = True) -> subprocess.Popen[str]:
-    hidden = (
-        "PYTEST_CURRENT_TEST",
-        "CI",
-        "GITHUB_ACTIONS",
-        "MLFLOW_",
-        "DO_NOT_TRACK",
-    )  # switch telemetry off
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(hidden)} | {
-        "PYTHONPATH": str(ROOT)
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    if wait:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
-        assert errors == ""
-    return process
-
-
-@pytest.mark.slow
-def test_no_word_leaves_the_machine_and_none_is_printed(tmp_path: Path) -> None:
-    run_code(_GUARDED, tmp_path)
-
-
-@pytest.mark.slow
-def test_processes_that_open_an_empty_home_at_once_share_one_database(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from esteira.registry.backends import open_backend;"
-        "from tests.contracts.backend import *;"
-        "BackendContract().record(open_backend('mlflow:', home=Path(sys.argv[1])), 'late', sys.argv[2])"
-    )
-    processes = [run_code(code, tmp_path / "home", f"run-{at}", wait=False) for at in range(3)]
-    for process in processes:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
-    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
-    runs = client.search_runs([client.get_experiment_by_name("late").experiment_id])
-    assert sorted(run.info.run_name for run in runs) == ["run-0", "run-1", "run-2"]
-
-
-@pytest.mark.slow
-def test_a_kill_during_the_migrations_leaves_no_half_database(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    code = (
-        "import sys; from pathlib import Path; from esteira.registry.backends import open_backend;"
-        "open_backend('mlflow:', home=Path(sys.argv[1])).names()"
-    )
-    process = run_code(code, tmp_path, wait=False)
-    while not list(tmp_path.glob(".tmp-*/mlflow.db")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.kill()
-    process.communicate()
-    assert not (tmp_path / "mlflow.db").exists()
-    assert open_backend("mlflow:", home=tmp_path).names() == []

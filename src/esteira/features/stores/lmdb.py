@@ -25,7 +25,7 @@ from esteira.base.errors import CorruptArtifact, EsteiraError, StorageUnwritable
 from esteira.base.files import writing
 from esteira.base.optional import path_of
 from esteira.features.latest import latest_rows
-from esteira.features.packing import pack_key, pack_layout_key, pack_rows, unpack_row, version_of
+from esteira.features.stores.packing import pack_key, pack_layout_key, pack_rows, unpack_row, version_of
 from esteira.features.stores.port import Layout, StoredRow, ViewChanged
 from esteira.features.views import BoundView
 

@@ -118,7 +118,7 @@ class Demo:
         )  # what is published at the go-live itself belongs to the replay
         ring = Ring(station)
         self._first_model(ring, before)
-        gateway = self._stack.enter_context(GatewayProcess(station.settings.root))
+        gateway = self._stack.enter_context(GatewayProcess(station.settings.root, port=0))
         client = self._stack.enter_context(ReplayClient(gateway.url))
         feed = OnlineFeed(station.project.views, station.online)
         feed.catch_up(station.tables, before)

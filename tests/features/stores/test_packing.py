@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esteira.features.latest import LatestRows
-from esteira.features.packing import pack_key, pack_layout_key, pack_rows, unpack_row, version_of
+from esteira.features.stores.packing import pack_key, pack_layout_key, pack_rows, unpack_row, version_of
 from esteira.features.stores.port import StoredRow
 
 names = st.sampled_from(["v", "vv", "w"])
