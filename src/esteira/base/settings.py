@@ -164,6 +164,6 @@ def _nested(settings: Settings, path: tuple[str, ...], text: str, name: str) -> 
 
 def _absolute(url: str, root: Path) -> str:
     scheme, separator, rest = url.partition(":")
-    if not separator or not rest or rest.startswith("/"):
+    if not separator or not rest or rest.startswith("/") or "://" in rest:
         return url
     return f"{scheme}:{root / rest}"

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from esteira import __version__
-from esteira.base.errors import BadInput, EsteiraError
+from esteira.base.errors import BadInput, EsteiraError, UnknownName
 from esteira.base.optional import load
 
 if TYPE_CHECKING:
@@ -49,17 +49,27 @@ class _Parser(argparse.ArgumentParser):
         self.exit(BAD, f"esteira: {message}\nsee: {self.prog} --help\n")
 
 
+# Kernels that wait by spinning take the core from the gateway beside them, and gain nothing on two cores.
+_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    for name, value in _THREADS.items():
+        os.environ.setdefault(name, value)  # before any numerical library is loaded
     words = sys.argv[1:] if arguments is None else list(arguments)
     verb = next((word for word in words if not word.startswith("-")), None)
     parser = _parser(verb)
     try:
+        if words and verb == words[0] and verb not in VERBS:
+            raise UnknownName("verb", verb, VERBS)
         chosen = parser.parse_args(words)
         if chosen.verb is None:
             parser.print_help()
             return BAD
-        return int(load(f"esteira.cli.{VERBS[chosen.verb][0]}:run")(chosen))
+        code = int(load(f"esteira.cli.{VERBS[chosen.verb][0]}:run")(chosen))
+        sys.stdout.flush()  # a reader that has left is found here, not while Python ends
+        return code
     except SystemExit as usage:
         return int(usage.code or 0)
     except EsteiraError as known:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from esteira.base.errors import EsteiraError
 from esteira.cli.output import console
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+
+    from esteira.project.feed import OnlineFeed
+    from esteira.project.ring import Ring
+    from esteira.project.station import Station
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -43,8 +49,16 @@ def run(arguments: Namespace) -> int:
         site = stack.enter_context(page(station.settings.root))
         console().print(f"gateway {gateway.url}\npages   {site.url}\nstop with Ctrl-C", markup=False)
         while not stop.wait(arguments.every):
-            now = station.clock.now()
-            if ring.ingest(now):
-                feed.catch_up(station.tables, now)
-            ring.tick(now)
+            try:
+                _turn(station, ring, feed)
+            except EsteiraError as refused:  # the gateway goes on answering
+                print(f"esteira: {refused}; tried again in {arguments.every:g} s", file=sys.stderr)
     return 0
+
+
+def _turn(station: Station, ring: Ring, feed: OnlineFeed) -> None:
+    """One round: what the sources published, then all that is due."""
+    now = station.clock.now()
+    if ring.ingest(now):
+        feed.catch_up(station.tables, now)
+    ring.tick(now)

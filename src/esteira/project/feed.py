@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from esteira.data.tables.port import TableStore
     from esteira.features.stores.port import OnlineStore
     from esteira.features.views import FeatureView
+    from esteira.features.windows import Window
 
 
 class OnlineFeed:
@@ -42,18 +43,18 @@ class OnlineFeed:
                 self._windowed[view.source].append((view, SlidingWindow(view.window)))
 
     def catch_up(self, tables: TableStore, now: datetime) -> int:
-        """Bring an empty or stale store to `now` from the tables; returns the rows written."""
+        """Bring an empty or stale store to `now` from the tables; returns the rows written.
+
+        A table that is not there yet has nothing to bring. May be called again at any later moment.
+        """
         written = 0
-        for source in sorted({*self._plain, *self._windowed}):
+        for source in sorted({*self._plain, *self._windowed} & {*tables.names()}):
             rows = tables.read(source)
             for view in self._plain[source]:
                 written += materialize(bind(view, rows), self._store, until=now).rows
-            for view, sliding in self._windowed[source]:
+            for at, (view, sliding) in enumerate(self._windowed[source]):
                 written += materialize(bind(view, rows), self._store, until=now).rows
-                since = now - sliding.window.length - sliding.window.hop
-                recent = pc.greater_equal(rows[sliding.window.time], since)
-                sliding.add(rows.filter(recent))
-                sliding.close(to_micros(now))
+                self._windowed[source][at] = (view, _caught_up(sliding.window, rows, now))
         return written
 
     def push(self, source: str, rows: pa.Table) -> None:
@@ -72,3 +73,12 @@ class OnlineFeed:
         if self._waiting:
             self._store.write_many(self._waiting)
             self._waiting = []
+
+
+def _caught_up(window: Window, rows: pa.Table, now: datetime) -> SlidingWindow:
+    """A window that stands at `now`, with the events that later boundaries still count."""
+    sliding = SlidingWindow(window)
+    since = now - window.length - window.hop
+    sliding.add(rows.filter(pc.greater_equal(rows[window.time], since)))
+    sliding.close(to_micros(now))
+    return sliding

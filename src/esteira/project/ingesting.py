@@ -9,7 +9,7 @@ import pyarrow as pa
 from esteira.base.clock import EPOCH, from_micros, to_micros
 from esteira.base.errors import EsteiraError
 from esteira.data.checks import BatchRefused
-from esteira.data.ingestion import Ingested, ingest
+from esteira.data.ingestion import Ingested, Ports, ingest
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,14 +44,14 @@ def ingest_new(station: Station, until: datetime) -> dict[str, Ingested]:
     station.state.ensure(_SCHEMA)
     came: dict[str, Ingested] = {}
     for source in station.project.tables:
-        for since_us, until_us in _pending(station, source, to_micros(until)):
-            rows = read_source(source, from_micros(since_us), from_micros(until_us))
+        while (span := _begun(station, source, to_micros(until))) is not None:
+            rows = read_source(source, from_micros(span[0]), from_micros(span[1]))
             if rows.num_rows:
-                _add(came, source.name, _append(station, source, rows, (since_us, until_us)))
+                _add(came, source.name, _append(station, source, rows, span))
             with station.state.transaction() as writer:
                 writer.execute(
                     "UPDATE ingests SET rows = ? WHERE name = ? AND since = ?",
-                    (rows.num_rows, source.name, since_us),
+                    (rows.num_rows, source.name, span[0]),
                 )
     return came
 
@@ -70,19 +70,14 @@ def read_source(source: TableSource, since: datetime, until: datetime) -> pa.Tab
 
 
 def _append(station: Station, source: TableSource, rows: pa.Table, span: tuple[int, int]) -> Ingested:
+    token = f"{span[0]}..{span[1]}"
+    ports: Ports = {"clock": station.clock, "audit": station.audit}
     try:
-        return ingest(
-            station.tables,
-            source.name,
-            rows,
-            source.checks,
-            clock=station.clock,
-            audit=station.audit,
-            token=f"{span[0]}..{span[1]}",
-        )
-    except BatchRefused:  # nothing was written, so the range need not be kept as it was
-        with station.state.transaction() as writer:
-            writer.execute("DELETE FROM ingests WHERE name = ? AND since = ?", (source.name, span[0]))
+        return ingest(station.tables, source.name, rows, source.checks, token=token, **ports)
+    except BatchRefused:
+        if station.tables.holding(source.name, token) is None:  # nothing of the range was ever written
+            with station.state.transaction() as writer:
+                writer.execute("DELETE FROM ingests WHERE name = ? AND since = ?", (source.name, span[0]))
         raise
 
 
@@ -97,20 +92,22 @@ def _add(came: dict[str, Ingested], name: str, more: Ingested) -> None:
     came[name] = more
 
 
-def _pending(station: Station, source: TableSource, until_us: int) -> list[tuple[int, int]]:
-    """Ranges to read: those that were interrupted, then what is new."""
+def _begun(station: Station, source: TableSource, until_us: int) -> tuple[int, int] | None:
+    """The range to read next: one that was interrupted before anything new; None when all is read."""
     with station.state.transaction() as writer:
-        rows = writer.execute(
-            "SELECT since, until, rows FROM ingests WHERE name = ? ORDER BY since", (source.name,)
-        ).fetchall()
-        ranges = [(r["since"], r["until"]) for r in rows if r["rows"] is None]
-        reached = rows[-1]["until"] if rows else to_micros(EPOCH)
-        if until_us > reached:
-            writer.execute(
-                "INSERT INTO ingests (name, since, until) VALUES (?, ?, ?)", (source.name, reached, until_us)
-            )
-            ranges.append((reached, until_us))
-    return ranges
+        last = writer.execute(
+            "SELECT since, until, rows FROM ingests WHERE name = ? ORDER BY since DESC LIMIT 1",
+            (source.name,),
+        ).fetchone()
+        if last is not None and last["rows"] is None:
+            return last["since"], last["until"]
+        reached = to_micros(EPOCH) if last is None else last["until"]
+        if until_us <= reached:
+            return None
+        writer.execute(
+            "INSERT INTO ingests (name, since, until) VALUES (?, ?, ?)", (source.name, reached, until_us)
+        )
+    return reached, until_us
 
 
 def newest_published(station: Station) -> datetime | None:

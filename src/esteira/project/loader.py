@@ -7,7 +7,7 @@ import traceback
 from importlib.util import module_from_spec, spec_from_file_location
 from typing import TYPE_CHECKING
 
-from esteira.base.errors import BadInput, NotFound
+from esteira.base.errors import BadInput, MissingExtra, NotFound
 from esteira.project.definition import Project
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class ProjectFileBroken(BadInput):
 def load_project(path: Path) -> Project:
     """Execute a project file and return the one `Project` that it defines.
 
-    Raises: NotFound, ProjectFileBroken (it raises, or defines none or several projects).
+    Raises: NotFound, MissingExtra, ProjectFileBroken (it raises, or defines none or several projects).
     """
     if not path.is_file():
         raise NotFound("project file", str(path), "name it under [project] file in esteira.toml")
@@ -39,8 +39,9 @@ def load_project(path: Path) -> Project:
         sys.path.insert(0, str(path.parent))  # so that a project file may import its neighbours
     try:
         spec.loader.exec_module(module)
-    except Exception as raised:
-        del sys.modules[name]
+    except MissingExtra:  # says its own mend
+        raise
+    except (Exception, SystemExit) as raised:
         raise ProjectFileBroken(path, _where(raised, path)) from raised
     found = {id(value): value for value in vars(module).values() if isinstance(value, Project)}
     if len(found) != 1:
@@ -48,9 +49,10 @@ def load_project(path: Path) -> Project:
     return found.popitem()[1]
 
 
-def _where(raised: Exception, path: Path) -> str:
+def _where(raised: BaseException, path: Path) -> str:
     if isinstance(raised, SyntaxError):
-        return f"line {raised.lineno}: {raised.msg}; correct that line"
+        neighbour = f"in {raised.filename}, " if raised.filename and raised.filename != str(path) else ""
+        return f"{neighbour}line {raised.lineno}: {raised.msg}; correct that line"
     lines = [f.lineno for f in traceback.extract_tb(raised.__traceback__) if f.filename == str(path)]
     at = f"line {lines[-1]}: " if lines else ""
     return f"{at}{type(raised).__name__}: {raised}; correct that line"

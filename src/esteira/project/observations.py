@@ -67,9 +67,12 @@ class Observations:
                 f"INSERT OR REPLACE INTO observations ({_FIELDS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", rows
             )
 
-    def last_end(self, kind: str) -> datetime | None:
-        """The end of the newest window of a kind."""
-        found = self._state.rows("SELECT max(ended) AS ended FROM observations WHERE kind = ?", (kind,))
+    def last_end(self, kind: str, subject: str | None = None) -> datetime | None:
+        """The end of the newest window of a kind, or of one subject."""
+        found = self._state.rows(
+            "SELECT max(ended) AS ended FROM observations WHERE kind = ? AND subject = coalesce(?, subject)",
+            (kind, subject),
+        )
         return None if found[0]["ended"] is None else from_micros(found[0]["ended"])
 
     def of(self, kind: str, subject: str | None = None) -> list[Observation]:

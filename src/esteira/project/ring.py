@@ -10,15 +10,17 @@ from esteira.monitoring.drain import drain
 from esteira.project.ingesting import ingest_new
 from esteira.project.overview import champion_since
 from esteira.project.release import champion_of, deploy, judge_and_register, load_model, train
-from esteira.project.rolling import PairedEvidence, promote, start_canary, stop, widen
+from esteira.project.rolling import PairedEvidence, promote, resume, start_canary, stop, widen
 from esteira.project.story import Story
 from esteira.project.watch import watch
 from esteira.retraining.attempts import Candidate
 from esteira.retraining.loop import Acts, GateAnswer, RetrainLoop
 from esteira.serving.rollout.analysis import Verdict, analyse
 from esteira.serving.rollout.sequences import Interval
+from esteira.serving.rollout.state import RolloutState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     import pyarrow as pa
@@ -41,6 +43,13 @@ _TOLD = {  # the loop's word → the story's
     "widened": "widened",
     "promoted": "promoted",
     "rolled back": "rolled back",
+}
+
+_BY_HAND: Mapping[str, tuple[str, Callable[[Station, Rollout, str], Rollout]]] = {
+    # a verdict → the story's word, and the act
+    "widen": ("widened", widen),
+    "promote": ("promoted", promote),
+    "roll back": ("rolled back", stop),
 }
 
 
@@ -94,17 +103,22 @@ class Ring:
             raise EsteiraError("no model serves: the gates refused the first one; see: esteira status")
         return load_model(station, version).signature
 
+    def drain(self) -> None:
+        """Move what the gateway logged into the tables."""
+        drain(self._station.settings.store("predictions"), self._append, self._station.state)
+
     def tick(self, now: datetime) -> None:
-        """Do everything that is due at `now`."""
+        """Do everything that is due at `now`, after completing what a killed process left half done."""
         station = self._station
-        station.promotions.resume()
-        drain(station.settings.store("predictions"), self._append, station.state)
+        resume(station)
+        self.drain()
         for alert, changed in watch(station, now):
             if changed:
                 self._story.add(
                     now, changed, monitor=alert.monitor, subject=alert.subject, message=alert.message
                 )
-        self._tend_rollout_by_hand()
+        if champion_of(station) is None or self._tend_rollout_by_hand(now):
+            return
         for event in self._loop.step(now):
             self._tell(event)
 
@@ -124,8 +138,11 @@ class Ring:
 
     def _train(self, attempt: Attempt) -> Candidate:
         outcome = train(self._station, attempt.started_at)
+        champion = champion_of(self._station)
         judged = judge_and_register(self._station, outcome)
         facts = _training_facts(judged) | {"passed": judged.passed, "gates": _gate_words(judged)}
+        if champion is not None and judged.version.version == champion.version:
+            facts |= {"passed": False, "gates": "training gave the champion's own bytes again"}
         return Candidate(judged.version.version, outcome.run.id, facts)
 
     def _start_rollout(self, attempt: Attempt) -> str:
@@ -156,16 +173,24 @@ class Ring:
             self._station.rollouts.hold(rollout, verdict.reason, seen)
         return verdict
 
-    def _tend_rollout_by_hand(self) -> None:
-        """A canary that a person began is watched like any other."""
+    def _tend_rollout_by_hand(self, now: datetime) -> bool:
+        """A canary that a person began is watched like any other; while there is one, the loop waits."""
         station = self._station
         rollout = station.rollouts.active(station.project.name)
-        if rollout is None or self._loop.journal.open_attempt(station.project.name) is not None:
-            return
+        attempt = self._loop.journal.open_attempt(station.project.name)
+        candidate = attempt.candidate if attempt is not None else None
+        if rollout is None or (candidate and candidate.version == rollout.challenger_version):
+            return False
+        if rollout.state is RolloutState.PENDING:  # whoever began it was killed
+            start_canary(station, rollout.challenger_version, rollout.reason)
+            return True
         verdict = self._look(rollout)
-        act = {"widen": widen, "promote": promote, "roll back": stop}.get(verdict.kind)
-        if act is not None:
-            act(station, rollout, verdict.reason)
+        if verdict.kind in _BY_HAND:
+            told, act = _BY_HAND[verdict.kind]
+            moved = act(station, rollout, verdict.reason)
+            facts = {"version": moved.challenger_version, "share": moved.share, "reason": verdict.reason}
+            self._story.add(now, told, **facts)
+        return True
 
     def _tell(self, event: LoopEvent) -> None:
         kind = _TOLD.get(event.kind)

@@ -39,6 +39,8 @@ def start_canary(station: Station, number: int, reason: str) -> Routes:
     rollout = station.rollouts.start(name, champion.version, number, station.project.rollout, reason)
     if rollout.state is RolloutState.PENDING:
         station.promotions.promote(name, challenger.version, CHALLENGER, reason)
+        rollout = station.rollouts.get(rollout.id)  # a ring that runs may have completed it meanwhile
+    if rollout.state is RolloutState.PENDING:
         rollout = station.rollouts.advance(rollout, reason)
     return apply_share(station, rollout, reason)
 
@@ -67,24 +69,60 @@ def widen(station: Station, rollout: Rollout, reason: str, to_step: int | None =
 def promote(station: Station, rollout: Rollout, reason: str) -> Rollout:
     """The challenger becomes the champion; safe to repeat after a crash."""
     finished = station.rollouts.finish(rollout, RolloutState.PROMOTED, reason, rollout.evidence)
-    champion = station.registry.alias(rollout.model, CHAMPION)
-    if champion is None or champion.version != rollout.challenger_version:
-        station.promotions.promote(rollout.model, rollout.challenger_version, CHAMPION, reason)
-    apply_share(station, finished, reason)
+    settle(station, finished)
     return finished
 
 
 def stop(station: Station, rollout: Rollout, reason: str) -> Rollout:
     """The challenger leaves, the champion takes all the traffic; safe to repeat after a crash."""
     finished = station.rollouts.finish(rollout, RolloutState.ROLLED_BACK, reason, rollout.evidence)
-    apply_share(station, finished, reason)
+    settle(station, finished)
     return finished
+
+
+def settle(station: Station, finished: Rollout) -> None:
+    """Bring alias and routes to where a finished rollout stands, unless that was done already.
+
+    Its arms are in the routes until then; later a person may have changed what serves, and that stays.
+    """
+    routes = station.routes.get(finished.model)
+    if routes is None or len(routes.arms) < 2:
+        return
+    if finished.state is RolloutState.PROMOTED:
+        champion = station.registry.alias(finished.model, CHAMPION)
+        if champion is None or champion.version != finished.challenger_version:
+            station.promotions.promote(
+                finished.model, finished.challenger_version, CHAMPION, finished.reason
+            )
+    apply_share(station, finished, finished.reason)
+
+
+def resume(station: Station) -> None:
+    """Complete what a killed process left half done: a promotion, a step or the end of a rollout, a split.
+
+    Where nothing was cut off it changes nothing.
+    """
+    station.promotions.resume()
+    name = station.project.name
+    routes, rollout = station.routes.get(name), station.rollouts.active(name)
+    if rollout is not None:
+        if rollout.state is RolloutState.RUNNING:
+            apply_share(station, rollout, rollout.reason)
+        return
+    ended = station.rollouts.history(name)
+    if ended and routes is not None and len(routes.arms) > 1:
+        settle(station, ended[-1])
+        return
+    promoted = [each for each in station.promotions.history(name) if each.alias == CHAMPION]
+    if promoted and (routes is None or routes.champion.version != promoted[-1].version):
+        version = station.version(promoted[-1].version)
+        set_routes(station, (arm(CHAMPION, version, 1.0),), promoted[-1].reason)
 
 
 def roll_back(station: Station, reason: str) -> Routes:
     """Stop the rollout under way; without one, return to the champion before this one.
 
-    Raises: NotFound when there was none.
+    Raises: NotFound when there was none, and what `deploy` raises.
     """
     name = station.project.name
     rollout = station.rollouts.active(name)
@@ -93,10 +131,14 @@ def roll_back(station: Station, reason: str) -> Routes:
         routes = station.routes.get(name)
         if routes is not None:
             return routes
-    earlier = [p for p in station.promotions.history(name) if p.alias == CHAMPION]
-    if not earlier or earlier[-1].previous_version is None:
+    earlier = [
+        each.previous_version
+        for each in station.promotions.history(name)
+        if each.alias == CHAMPION and each.previous_version not in (None, each.version)
+    ]
+    if not earlier or earlier[-1] is None:
         raise NotFound("an earlier champion of", name, "deploy a version with: esteira deploy VERSION")
-    return deploy(station, earlier[-1].previous_version, reason)
+    return deploy(station, earlier[-1], reason)
 
 
 class PairedEvidence:

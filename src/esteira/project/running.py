@@ -66,7 +66,8 @@ def bind(view: FeatureView, rows: pa.Table) -> BoundView:
 def graph_of(station: Station, pinned: Mapping[str, str] | None = None) -> Graph:
     """The project's graph with every table and view pinned: to now, or to the versions of an earlier run."""
     names = [table.name for table in station.project.tables]
-    tables = {name: _pin(station.tables, name, pinned or {}) for name in names}
+    versions = _versions(pinned or {})
+    tables = {name: _pin(station.tables, name, versions) for name in names}
     inputs: dict[str, Input] = dict(tables)
     steps = {each.name for each in station.project.steps}
     for view in station.project.views:
@@ -75,9 +76,15 @@ def graph_of(station: Station, pinned: Mapping[str, str] | None = None) -> Graph
     return Graph(station.project.steps, inputs)
 
 
-def _pin(tables: TableStore, name: str, pinned: Mapping[str, str]) -> TableInput:
-    if name in pinned:
-        return TableInput(tables, name, int(pinned[name].rpartition("@")[2]))
+def _versions(pinned: Mapping[str, str]) -> dict[str, int]:
+    """Table → version, out of the identities of tables (`flights@3`) and views (`weather:1a2b:flights@3`)."""
+    refs = (identity.rpartition(":")[2].rpartition("@") for identity in pinned.values())
+    return {table: int(version) for table, _, version in refs}
+
+
+def _pin(tables: TableStore, name: str, versions: Mapping[str, int]) -> TableInput:
+    if name in versions:
+        return TableInput(tables, name, versions[name])
     try:
         return TableInput(tables, name, tables.version(name).version)
     except NotFound as missing:

@@ -27,8 +27,8 @@ _TELLINGS: Mapping[str, tuple[str, str]] = {
         "{accepted:,} linhas de {table} gravadas, {quarantined:,} em quarentena",
     ),
     "trained": (
-        "version {version} trained on {rows:,} flights up to {until}: {metrics}",
-        "versão {version} treinada com {rows:,} voos até {until}: {metrics}",
+        "version {version} trained on {rows:,} rows up to {until}: {metrics}",
+        "versão {version} treinada com {rows:,} linhas até {until}: {metrics}",
     ),
     "gates passed": (
         "version {version} passed every gate: {reason}",

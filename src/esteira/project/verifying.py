@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esteira.base.errors import EsteiraError
-from esteira.project.release import load_model
+from esteira.project.release import CHAMPION, load_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from esteira.project.station import Station
 
@@ -24,9 +24,20 @@ class Finding:
 
 
 def verify(station: Station) -> tuple[Finding, ...]:
-    """Check the audit chain, every table's files, every artifact, every registered bundle, the routes."""
-    checks: tuple[Callable[[Station], Finding], ...] = (_audit, _tables, _artifacts, _models, _routes)
-    return tuple(check(station) for check in checks)
+    """Check the audit chain, every table's files, every artifact, every registered bundle, the routes.
+
+    A store that cannot even be opened is a problem found, not the end of the search. Raises: as
+    `Station.project` says.
+    """
+    _ = station.project
+    return tuple(_looked(what, check, station) for what, check in _CHECKS.items())
+
+
+def _looked(what: str, check: Callable[[Station], Finding], station: Station) -> Finding:
+    try:
+        return check(station)
+    except EsteiraError as broken:
+        return Finding(what, 0, (str(broken),))
 
 
 def _audit(station: Station) -> Finding:
@@ -52,17 +63,32 @@ def _models(station: Station) -> Finding:
     for version in versions:
         try:
             load_model(station, version)
+            station.registry.fetch(version.name, version.version)  # checks the registry's own copy
         except EsteiraError as broken:
             problems.append(f"version {version.version}: {broken}")
     return Finding("model versions", len(versions), tuple(problems))
 
 
 def _routes(station: Station) -> Finding:
-    routes = station.routes.get(station.project.name)
-    if routes is None:
-        return Finding("routes", 0, ())
-    champion = station.registry.alias(station.project.name, "champion")
-    serving = routes.champion.version
+    name = station.project.name
+    routes, rollout = station.routes.get(name), station.rollouts.active(name)
+    champion = station.registry.alias(name, CHAMPION)
     said = None if champion is None else champion.version
-    problems = () if said == serving else (f"version {serving} serves, the registry's champion is {said}",)
-    return Finding("routes", len(routes.arms), problems)
+    serving = None if routes is None else routes.champion.version
+    problems = []
+    if said != serving:
+        mend = "a round of esteira up completes a promotion, esteira deploy decides anew"
+        problems.append(f"version {serving} serves, the registry's champion is {said}; {mend}")
+    if routes is not None and len(routes.arms) > 1 and rollout is None:
+        mend = "a round of esteira up completes what was cut off"
+        problems.append(f"the traffic is split though no rollout is under way; {mend}")
+    return Finding("routes", 0 if routes is None else len(routes.arms), tuple(problems))
+
+
+_CHECKS: Mapping[str, Callable[[Station], Finding]] = {
+    "audit chain": _audit,
+    "tables": _tables,
+    "artifacts": _artifacts,
+    "model versions": _models,
+    "routes": _routes,
+}

@@ -38,17 +38,20 @@ def watch(station: Station, now: datetime) -> list[tuple[Alert, str]]:
     champion = champion_of(station)
     if champion is None or "predictions" not in station.tables.names():
         return []
-    before = {(a.monitor, a.subject): a.state for a in station.alerts.alerts()}
-    seen: list[Alert] = []
+    states = {(a.monitor, a.subject): a.state for a in station.alerts.alerts()}
+    seen: list[tuple[Alert, str]] = []
     for monitor in station.project.monitors:
-        kind = "drift" if isinstance(monitor, DriftMonitor) else "performance"
-        for start, end in _closed(station, kind, monitor.window, now):
-            rows = predictions(station, start, end)
+        for window in _closed(station, monitor, now):
+            rows = predictions(station, *window)
             if isinstance(monitor, PerformanceMonitor):
-                seen += _performance(station, monitor, champion, rows, (start, end), now)
+                alerts = _performance(station, monitor, champion, rows, window)
             else:
-                seen += _drift(station, monitor, champion, rows, (start, end), now)
-    return [(alert, _change(before.get((alert.monitor, alert.subject)), alert)) for alert in seen]
+                alerts = _drift(station, monitor, champion, rows, window)
+            for alert in alerts:
+                subject = (alert.monitor, alert.subject)
+                seen.append((alert, _change(states.get(subject), alert)))
+                states[subject] = alert.state
+    return seen
 
 
 def _change(before: AlertState | None, alert: Alert) -> str:
@@ -59,13 +62,20 @@ def _change(before: AlertState | None, alert: Alert) -> str:
     return "alarm" if is_alarm else "cleared"
 
 
-def _closed(station: Station, kind: str, window: timedelta, now: datetime) -> list[tuple[datetime, datetime]]:
-    """Windows that ended at least the label lag ago and were not judged yet."""
-    ended = Observations(station.state).last_end(kind) or _first_prediction(station)
+def _closed(
+    station: Station, monitor: DriftMonitor | PerformanceMonitor, now: datetime
+) -> list[tuple[datetime, datetime]]:
+    """Windows that ended at least the label lag ago and that this monitor has not judged yet."""
+    kept = Observations(station.state)
+    if isinstance(monitor, PerformanceMonitor):
+        ended = kept.last_end("performance", monitor.metric)
+    else:
+        ended = kept.last_end("drift")
+    ended = ended or _first_prediction(station)
     windows = []
-    while ended is not None and ended + window + LABEL_LAG <= now:
-        windows.append((ended, ended + window))
-        ended += window
+    while ended is not None and ended + monitor.window + LABEL_LAG <= now:
+        windows.append((ended, ended + monitor.window))
+        ended += monitor.window
     return windows
 
 
@@ -93,7 +103,6 @@ def _performance(
     champion: ModelVersion,
     rows: pa.Table,
     window: tuple[datetime, datetime],
-    now: datetime,
 ) -> list[Alert]:
     baseline = champion.metrics.get(monitor.metric)
     if baseline is None:
@@ -107,6 +116,12 @@ def _performance(
         tolerance=monitor.tolerance,
         minimum=monitor.minimum,
     )
+    interval = "" if found.value is None else f" {found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    alert = station.alerts.observe(
+        "performance", monitor.metric, value=found.excess, enter=0.0, exit=0.0, now=_judged_at(window),
+        message=f"{monitor.metric}{interval}, the limit is {found.limit:.3f}",
+        enough=found.verdict != "not enough data",
+    )  # fmt: skip
     Observations(station.state).keep(
         [
             Observation(
@@ -115,13 +130,15 @@ def _performance(
             )
         ]
     )  # fmt: skip
-    interval = "" if found.value is None else f" {found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
-    alert = station.alerts.observe(
-        "performance", monitor.metric, value=found.excess, enter=0.0, exit=0.0, now=now,
-        message=f"{monitor.metric}{interval}, the limit is {found.limit:.3f}",
-        enough=found.verdict != "not enough data",
-    )  # fmt: skip
     return [alert]
+
+
+def _judged_at(window: tuple[datetime, datetime]) -> datetime:
+    """When a window could be judged: the same however often a killed look is repeated, and before the next.
+
+    The alert is observed before the window is kept as judged, so that a kill between the two loses nothing.
+    """
+    return window[1] + LABEL_LAG
 
 
 def reference_of(station: Station, version: ModelVersion) -> DriftReference:
@@ -136,7 +153,6 @@ def _drift(
     champion: ModelVersion,
     rows: pa.Table,
     window: tuple[datetime, datetime],
-    now: datetime,
 ) -> list[Alert]:
     signature: Signature = load_model(station, champion).signature
     mine = rows.filter(pc.equal(rows["version"], champion.version))
@@ -148,6 +164,14 @@ def _drift(
         window=monitor.window,
         minimum=monitor.minimum,
     )
+    alerts = [
+        station.alerts.observe(
+            "drift", c.column, value=c.psi, enter=c.threshold, exit=0.8 * c.threshold, now=_judged_at(window),
+            message=f"{c.column} moved: PSI {c.psi:.3f}, threshold {c.threshold:.3f}",
+            enough=c.verdict != "not enough data",
+        )
+        for c in found
+    ]  # fmt: skip
     verdicts = [
         Observation(
             "drift", c.column, window[0], window[1], champion.version, c.psi, None, None, c.threshold,
@@ -156,11 +180,4 @@ def _drift(
         for c in found
     ]  # fmt: skip
     Observations(station.state).keep(verdicts)
-    return [
-        station.alerts.observe(
-            "drift", c.column, value=c.psi, enter=c.threshold, exit=0.8 * c.threshold, now=now,
-            message=f"{c.column} moved: PSI {c.psi:.3f}, threshold {c.threshold:.3f}",
-            enough=c.verdict != "not enough data",
-        )
-        for c in found
-    ]  # fmt: skip
+    return alerts

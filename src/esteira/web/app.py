@@ -42,7 +42,14 @@ _SECTIONS: dict[str, Callable[[Station, Words], list[pages.Section]]] = {
     "alerts": pages.alerts,
     "audit": pages.audit,
 }
-_POLICY = "default-src 'self'; img-src 'self' data:"
+_POLICY = (
+    "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +94,18 @@ class Site:
         say = self._words(request)
         name = request.path_params["page"]
         if name not in _SECTIONS:
-            return self._page("missing.html", say, "", status=404, title="no such page")
+            return self._missing(say)
         return self._page(
             "sections.html", say, name, title=name, sections=_SECTIONS[name](self._station, say)
         )
+
+    async def missing(self, request: Request, error: Exception) -> Response:
+        """An address that leads nowhere."""
+        del error
+        return await run_in_threadpool(self._missing, self._words(request))
+
+    def _missing(self, say: Words) -> Response:
+        return self._page("missing.html", say, "", status=404, title="no such page")
 
     def _words(self, request: Request) -> Words:
         accepted = request.headers.get("accept-language", "")
@@ -110,14 +125,13 @@ class Site:
             release=__version__,
             **values,
         )
-        headers = {"content-security-policy": _POLICY, "cache-control": "no-store"}
-        return HTMLResponse(html, status, headers)
+        return HTMLResponse(html, status, _HEADERS)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     """A store that cannot be read: said in a line, logged, no traceback to the visitor."""
     log.error("page failed", extra={"path": request.url.path, "error": str(error)})
-    return HTMLResponse(f"<p>{type(error).__name__}: see the server's log</p>", 503)
+    return HTMLResponse(f"<p>{type(error).__name__}: see the server's log</p>", 503, _HEADERS)
 
 
 def create_app(station: Station) -> Starlette:
@@ -129,7 +143,7 @@ def create_app(station: Station) -> Starlette:
         Mount("/static", StaticFiles(directory=_HERE / "static")),
         Route("/{page}", site.section),
     ]
-    return Starlette(routes=routes, exception_handlers={EsteiraError: _refused})
+    return Starlette(routes=routes, exception_handlers={404: site.missing, EsteiraError: _refused})
 
 
 def application(root: str) -> Starlette:

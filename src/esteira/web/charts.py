@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 WIDTH, HEIGHT = 720, 260
-LEFT, RIGHT, TOP, BOTTOM = 52, 14, 16, 30
+LEFT, RIGHT, TOP, BOTTOM = 58, 14, 18, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,13 @@ def line_chart(
     )
 
 
-def stacked_bars(days: Sequence[tuple[datetime, Mapping[int, int]]], *, label: str) -> Markup:
-    """Counts per day as bars, one colour per version. No days: an empty Markup."""
+def stacked_bars(
+    days: Sequence[tuple[datetime, Mapping[int, int]]],
+    *,
+    label: str,
+    spell: Callable[[int], str] = "{:,}".format,
+) -> Markup:
+    """Counts per day as bars, one colour per version, spelt by `spell`. No days: an empty Markup."""
     if not days:
         return Markup("")
     top = max(sum(counts.values()) for _, counts in days)
@@ -89,13 +94,14 @@ def stacked_bars(days: Sequence[tuple[datetime, Mapping[int, int]]], *, label: s
         floor = 0
         for version in sorted(counts):
             upper, lower = frame.y(floor + counts[version]), frame.y(floor)
-            note = f"{day:%Y-%m-%d} v{version}: {counts[version]:,}"
+            note = f"{day:%Y-%m-%d} v{version}: {spell(counts[version])}"
             bars.append(
                 f'<rect class="v{(version - 1) % 6}" x="{frame.x(day) - width / 2:.1f}" y="{upper:.1f}" '
                 f'width="{width:.1f}" height="{lower - upper:.1f}"><title>{note}</title></rect>'
             )
             floor += counts[version]
-    return _svg(label, _axes(frame, "{:,.0f}".format) + "".join(bars))
+    versions = sorted({version for _, counts in days for version in counts})
+    return _svg(label, _axes(frame, lambda count: spell(round(count))) + "".join(bars) + _legend(versions))
 
 
 def share_bar(shares: Sequence[tuple[int, float]], *, label: str) -> Markup:
@@ -105,7 +111,8 @@ def share_bar(shares: Sequence[tuple[int, float]], *, label: str) -> Markup:
         width = 700 * share
         text = f"v{version} {share:.0%}"
         parts.append(
-            f'<rect class="v{(version - 1) % 6}" x="{start:.1f}" y="0" width="{width:.1f}" height="34"/>'
+            f'<rect class="v{(version - 1) % 6}" x="{start:.1f}" y="0" width="{width:.1f}" height="34">'
+            f"<title>{text}</title></rect>"
         )
         if width > 70:
             parts.append(
@@ -121,7 +128,8 @@ def share_bar(shares: Sequence[tuple[int, float]], *, label: str) -> Markup:
 def _frame(moments: Sequence[datetime], low: float, high: float, *, tight: bool = False) -> _Frame:
     margin = 0.0 if tight else 0.08 * ((high - low) or abs(high) or 1.0)
     seconds = [moment.timestamp() for moment in moments]
-    slack = 43_200.0 if tight or len(set(seconds)) == 1 else 0.0  # half a bar at each end
+    # Half a bar at each end, or as much as keeps the first dot off the axis.
+    slack = 43_200.0 if tight or len(set(seconds)) == 1 else 0.02 * (max(seconds) - min(seconds))
     return _Frame(min(seconds) - slack, max(seconds) + slack, low - margin, high + (margin or 0.05 * high))
 
 
@@ -151,6 +159,18 @@ def _marks(marks: Mapping[datetime, str], frame: _Frame) -> str:
                 f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
                 f'<text class="mark" x="{x + 3:.1f}" y="{TOP + 9}">{escape(text)}</text>'
             )
+    return "".join(drawn)
+
+
+def _legend(versions: Sequence[int]) -> str:
+    """Above the chart, from the right: the colour of each of the newest versions."""
+    drawn = []
+    for place, version in enumerate(reversed(versions[-6:])):
+        x = WIDTH - RIGHT - 58 * (place + 1)
+        drawn.append(
+            f'<rect class="v{(version - 1) % 6}" x="{x}" y="1" width="10" height="10"/>'
+            f'<text class="key" x="{x + 14}" y="11">v{version}</text>'
+        )
     return "".join(drawn)
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from esteira.web.words import Words
 
 _DRIFT_CHARTS = 6
+_NOT_ENOUGH = "not enough data"
+_ALARMING = frozenset({"firing", "worse", "drifted", "failed", "rolled back"})
+_URGENCY = ("firing", "resolving", "pending", "ok")  # which alerts stand first
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,13 @@ class Section:
 
 def data(station: Station, say: Words) -> list[Section]:
     """Tables with their versions, and what was kept aside."""
-    del say
     rows = [
         (
             s.version.table,
             s.version.version,
-            f"{s.version.rows:,}",
-            f"{s.quarantined:,}",
-            _when(s.version.committed_at),
+            say.count(s.version.rows),
+            say.count(s.quarantined),
+            _time(s.version.committed_at),
         )
         for s in table_states(station)
     ]
@@ -55,16 +57,17 @@ def runs(station: Station, say: Words) -> list[Section]:
     """The newest runs, each with its steps and why they ran."""
     sections = []
     for run in reversed(station.journal.runs()[-12:]):
-        took = f"{(run.finished_at - run.started_at).total_seconds():.1f} s" if run.finished_at else "–"
         pinned = ", ".join(
             identity for name, identity in sorted(run.inputs.items()) if identity.startswith(name + "@")
         )
+        records = station.journal.steps(run.id)
+        took = sum(s.seconds for s in records if not s.cached)  # the clock may be simulated
         steps = [
-            (s.step, say("cached") if s.cached else f"{s.seconds:.2f} s", s.reason, s.key[:12])
-            for s in station.journal.steps(run.id)
+            (s.step, say("cached") if s.cached else f"{s.seconds:.2f} s", s.reason, _code(s.key))
+            for s in records
         ]
         given = ", ".join(f"{name}={value}" for name, value in run.parameters.items())
-        text = f"{_when(run.started_at)} · {say(run.status)} · {took} · {pinned} · {given} {run.error}"
+        text = f"{run.started_at:%Y-%m-%d %H:%M} · {say(run.status)} · {took:.1f} s · {pinned} · {given} {run.error}"
         sections.append(
             Section(run.id, text, columns=("step", "time", "why", "digest"), rows=steps, numbers=(1,))
         )
@@ -79,21 +82,21 @@ def models(station: Station, say: Words) -> list[Section]:
             v.version,
             ", ".join(say(alias) for alias in v.aliases),
             _metrics(v.metrics),
-            say(v.tags.get("esteira.gates", "")),
-            _when(v.created_at),
-            Markup("<code>{}</code>").format(v.digest[:12]),
+            _tag(v.tags.get("esteira.gates", ""), say),
+            _time(v.created_at),
+            _code(v.digest),
         )
         for v in reversed(station.registry.versions(name))
     ]
     promotions = [
-        (_when(p.at), p.alias, p.version, p.previous_version, p.reason)
+        (_time(p.at), say(p.alias), p.version, p.previous_version, p.reason)
         for p in reversed(station.promotions.history(name))
     ]
     return [
         Section(
-            "versions", columns=("version", "alias", "metric", "gates", "created", "digest"), rows=versions
+            "Versions", columns=("version", "alias", "metric", "gates", "created", "digest"), rows=versions
         ),
-        Section("Promotions", columns=("when", "alias", "version", "since", "why"), rows=promotions),
+        Section("Promotions", columns=("when", "alias", "version", "before", "why"), rows=promotions),
     ]
 
 
@@ -110,17 +113,25 @@ def traffic_page(station: Station, say: Words) -> list[Section]:
     sections = []
     if routes is not None:
         shares = [(arm.version, arm.share) for arm in routes.arms]
+        split = " · ".join(f"{say(arm.name)} v{arm.version} {arm.share:.0%}" for arm in routes.arms)
         sections.append(
             Section(
                 "Who answers now",
-                f"{say('revision')} {routes.revision}",
+                f"{split} ({say('revision')} {routes.revision})",
                 share_bar(shares, label=say("split")),
             )
         )
     days = [(day.day, day.answers) for day in traffic(station)]
-    sections.append(Section("Answers per day", chart=stacked_bars(days, label=say("Answers per day"))))
+    sections.append(
+        Section("Answers per day", chart=stacked_bars(days, label=say("Answers per day"), spell=say.count))
+    )
     rollouts = [
-        (_when(r.started_at), f"v{r.champion_version} → v{r.challenger_version}", say(r.state), r.reason)
+        (
+            _time(r.started_at),
+            f"v{r.champion_version} → v{r.challenger_version}",
+            _tag(r.state, say),
+            r.reason,
+        )
         for r in reversed(station.rollouts.history(name))
     ]
     sections.append(Section("Rollouts", columns=("started", "version", "state", "why"), rows=rollouts))
@@ -133,19 +144,19 @@ def performance(station: Station, say: Words) -> list[Section]:
     seen = Observations(station.state).of("performance")
     for subject in dict.fromkeys(o.subject for o in seen):
         mine = [o for o in seen if o.subject == subject]
-        points = [Point(o.end, o.value, o.low, o.high, o.verdict == "worse", _note(o)) for o in mine]
+        points = [Point(o.end, o.value, o.low, o.high, o.verdict == "worse", _note(o, say)) for o in mine]
         chart = line_chart(
             points, label=subject, limits=[o.threshold for o in mine], marks=_promotions(station)
         )
         rows = [
             (
-                f"{o.start:%m-%d} – {o.end:%m-%d}",
+                f"{o.start:%m-%d} – {o.end:%m-%d}".replace(" ", "\N{NO-BREAK SPACE}"),
                 f"v{o.version}",
                 _number(o.value),
-                f"{_number(o.low)} – {_number(o.high)}",
+                f"{_number(o.low)} – {_number(o.high)}".replace(" ", "\N{NO-BREAK SPACE}"),
                 _number(o.threshold),
                 f"{o.maturity:.0%}",
-                say(o.verdict),
+                _tag(o.verdict, say),
             )
             for o in reversed(mine)
         ]
@@ -159,12 +170,17 @@ def drift(station: Station, say: Words) -> list[Section]:
     seen = Observations(station.state).of("drift")
     if not seen:
         return []
-    newest = [o for o in seen if o.end == seen[-1].end]
-    ranked = sorted(newest, key=lambda o: -_ratio(o))
-    rows = [(o.subject, _number(o.value), _number(o.threshold), say(o.verdict)) for o in ranked]
+    judged = [o for o in seen if o.verdict != _NOT_ENOUGH]
+    last = (judged or seen)[-1]  # the newest window that says something
+    ranked = sorted((o for o in seen if o.end == last.end), key=lambda o: -_ratio(o))
+    rows = [(o.subject, _number(_seen(o)), _number(_limit(o)), _tag(o.verdict, say)) for o in ranked]
+    text = f"{say('window')} {last.start:%Y-%m-%d} – {last.end:%Y-%m-%d}, v{last.version}"
+    if seen[-1].end != last.end:
+        text += f" · {say('since then')}: {say(_NOT_ENOUGH)}"
     sections = [
         Section(
             "The columns that moved most",
+            text,
             columns=("column", "PSI", "threshold", "verdict"),
             rows=rows,
             numbers=(1, 2),
@@ -172,9 +188,9 @@ def drift(station: Station, say: Words) -> list[Section]:
     ]
     for column in ranked[:_DRIFT_CHARTS]:
         mine = [o for o in seen if o.subject == column.subject]
-        points = [Point(o.end, o.value, bad=_ratio(o) > 1, note=_note(o)) for o in mine]
+        points = [Point(o.end, _seen(o), bad=_ratio(o) > 1, note=_note(o, say)) for o in mine]
         chart = line_chart(
-            points, label=column.subject, limits=[o.threshold for o in mine], marks=_promotions(station)
+            points, label=column.subject, limits=[_limit(o) for o in mine], marks=_promotions(station)
         )
         sections.append(Section(column.subject, chart=chart))
     return sections
@@ -182,9 +198,10 @@ def drift(station: Station, say: Words) -> list[Section]:
 
 def alerts(station: Station, say: Words) -> list[Section]:
     """What alarms now, and every transition."""
-    now = [(a.monitor, a.subject, say(a.state), _when(a.since), a.message) for a in station.alerts.alerts()]
+    standing = sorted(station.alerts.alerts(), key=lambda a: _URGENCY.index(a.state))
+    now = [(a.monitor, a.subject, _tag(a.state, say), _time(a.since), a.message) for a in standing]
     past = [
-        (_when(a.at), a.monitor, a.subject, say(a.state), a.message)
+        (_time(a.at), a.monitor, a.subject, _tag(a.state, say), a.message)
         for a in reversed(station.alerts.history())
     ]
     return [
@@ -196,18 +213,18 @@ def alerts(station: Station, say: Words) -> list[Section]:
 def audit(station: Station, say: Words) -> list[Section]:
     """The newest records of the ledger, and whether the chain is whole."""
     verified = station.audit.verify()
-    text = f"{say('The chain is whole')}: {verified.records:,} {say('records')}"
+    text = f"{say('The chain is whole')}: {say.count(verified.records)} {say('records')}"
     if verified.broken is not None:
         text = f"{say('The chain is broken at record')} {verified.broken.seq}: {verified.broken.reason}"
     rows = [
         (
             e.seq,
-            _when(e.at),
+            _time(e.at),
             e.actor,
             e.action,
             e.resource,
             e.reason,
-            Markup("<code>{}</code>").format(e.digest[:12]),
+            _code(e.digest),
         )
         for e in reversed(station.audit.events(limit=200))
     ]
@@ -220,18 +237,35 @@ def _promotions(station: Station) -> dict[datetime, str]:
     return {p.at: f"v{p.version}" for p in history if p.alias == "champion"}
 
 
+def _seen(seen: Observation) -> float | None:
+    return None if seen.verdict == _NOT_ENOUGH else seen.value
+
+
+def _limit(seen: Observation) -> float | None:
+    return None if seen.verdict == _NOT_ENOUGH else seen.threshold
+
+
 def _ratio(seen: Observation) -> float:
-    return (seen.value or 0.0) / seen.threshold if seen.threshold else 0.0
+    return (_seen(seen) or 0.0) / seen.threshold if seen.threshold else 0.0
 
 
-def _note(seen: Observation) -> str:
+def _note(seen: Observation, say: Words) -> str:
     window = f"{seen.start:%Y-%m-%d} – {seen.end:%Y-%m-%d}"
-    return f"{window}: {_number(seen.value)}, n={seen.rows:,} ({seen.verdict})"
+    return f"{window}: {_number(seen.value)}, n={say.count(seen.rows)} ({say(seen.verdict)})"
+
+
+def _code(digest: str) -> Markup:
+    return Markup("<code>{}</code>").format(digest[:12])
 
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _when(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"
+def _time(moment: datetime) -> Markup:
+    return Markup("<time>{}</time>").format(f"{moment:%Y-%m-%d %H:%M}")
+
+
+def _tag(word: str, say: Words) -> Markup:
+    css = "tag alarm" if word in _ALARMING else "tag"
+    return Markup('<span class="{}">{}</span>').format(css, say(word)) if word else Markup("")

@@ -1,4 +1,7 @@
-"""The ring with its live state, as SVG: eight stations on a circle, what each holds, and which one alarms."""
+"""The ring with its live state, as SVG: eight stations, what each holds, and which one alarms.
+
+It is drawn twice, as a circle and for narrow screens as two columns; the style sheet shows one of them.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,13 @@ from markupsafe import Markup, escape
 from esteira.base.records import AlertState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from esteira.project.overview import Overview
     from esteira.web.words import Words
 
 _CENTRE, _RADIUS, _BOX = (360, 285), (262, 212), (158, 62)
+_COLUMNS, _FIRST_ROW, _ROW = (85, 275), 96, 104  # of the narrow drawing
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +35,33 @@ def ring(seen: Overview, say: Words, language: str) -> Markup:
     """Draw the ring of an overview; every station links to its page."""
     stations = _stations(seen, say)
     count = len(stations)
+    hub = say("no model serves yet") if seen.champion is None else f"{seen.project} v{seen.champion}"
+    words = (say("The ring"), hub, f"{seen.now:%Y-%m-%d %H:%M} UTC")
     places = [_place(n, count) for n in range(count)]
-    arrows = "".join(_arrow(places[n], places[(n + 1) % count]) for n in range(count))
-    boxes = "".join(_box(each, place, language) for each, place in zip(stations, places, strict=True))
-    middle = say("no model serves yet") if seen.champion is None else f"{seen.project} v{seen.champion}"
-    return Markup(
-        f'<svg class="ring" role="img" aria-label="{escape(say("The ring"))}" viewBox="8 40 704 486">'
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" '
+    wide = _drawing("wide", "8 40 704 486", _CENTRE, words, _stops(stations, places, language, "wide"))
+    places = [_place_narrow(n, count) for n in range(count)]
+    stops = _stops(stations, places, language, "narrow")
+    return Markup(wide + _drawing("narrow", "0 0 360 446", (180, 26), words, stops))
+
+
+def _drawing(name: str, view: str, hub: tuple[int, int], words: tuple[str, str, str], inside: str) -> str:
+    """One SVG: arrows and stations, and at the hub what serves and when that was."""
+    label, serves, when = words
+    return (
+        f'<svg class="ring {name}" role="group" aria-label="{escape(label)}" viewBox="{view}">'
+        f'<defs><marker id="tip-{name}" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto-start-reverse"><path d="M0 0L8 4L0 8z"/></marker></defs>'
-        f'{arrows}{boxes}<text class="hub" x="{_CENTRE[0]}" y="{_CENTRE[1] - 4}">{escape(middle)}</text>'
-        f'<text class="hub small" x="{_CENTRE[0]}" y="{_CENTRE[1] + 20}">'
-        f"{seen.now:%Y-%m-%d %H:%M} UTC</text></svg>"
+        f'{inside}<text class="hub" x="{hub[0]}" y="{hub[1] - 4}">{escape(serves)}</text>'
+        f'<text class="hub small" x="{hub[0]}" y="{hub[1] + 20}">{when}</text></svg>'
     )
+
+
+def _stops(
+    stations: Sequence[_Station], places: Sequence[tuple[float, float]], language: str, name: str
+) -> str:
+    arrows = (_arrow(start, end, name) for start, end in zip(places, (*places[1:], places[0]), strict=True))
+    boxes = (_box(each, place, language) for each, place in zip(stations, places, strict=True))
+    return "".join((*arrows, *boxes))
 
 
 def _stations(seen: Overview, say: Words) -> list[_Station]:
@@ -57,14 +78,15 @@ def _stations(seen: Overview, say: Words) -> list[_Station]:
     firing = [alert for alert in seen.alerts if alert.state is AlertState.FIRING]
     alarm = "alarm" if firing else "quiet"
     worse = any(alert.monitor == "performance" for alert in firing)
+    asked = f"{say.count(seen.predictions)} · {say.count(seen.labels)} {say('labels')}"
     rolling = f"v{seen.rollout.challenger_version}" if seen.rollout else say("none under way")
     return [
-        _Station(say("tables"), f"{rows:,} {say('rows')}", "data"),
+        _Station(say("tables"), f"{say.count(rows)} {say('rows')}", "data"),
         _Station(say("training"), f"{run.id[:15]}" if run else "–", "runs"),
         _Station(say("registry"), f"{say('champion')} v{seen.champion}" if seen.champion else "–", "models"),
         _Station(say("rollout"), rolling, "traffic", "live" if seen.rollout else "quiet"),
         _Station(say("gateway"), split, "traffic", "live" if seen.routes else "quiet"),
-        _Station(say("predictions"), f"{seen.predictions:,} · {seen.labels:,} {say('labels')}", "traffic"),
+        _Station(say("predictions"), asked, "traffic"),
         _Station(say("performance"), measured, "performance", "alarm" if worse else "quiet"),
         _Station(
             say("alerts"), f"{len(firing)} {say('firing')}" if firing else say("all quiet"), "alerts", alarm
@@ -77,10 +99,18 @@ def _place(n: int, count: int) -> tuple[float, float]:
     return _CENTRE[0] + _RADIUS[0] * math.cos(angle), _CENTRE[1] + _RADIUS[1] * math.sin(angle)
 
 
-def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
+def _place_narrow(n: int, count: int) -> tuple[float, float]:
+    """The first station at the top left, then down the right column and up the left one."""
+    is_right = 0 < n <= count // 2
+    row = n - 1 if is_right else (count - n) % count
+    return _COLUMNS[is_right], _FIRST_ROW + _ROW * row
+
+
+def _arrow(start: tuple[float, float], end: tuple[float, float], name: str) -> str:
     (x1, y1), (x2, y2) = _edge(start, end), _edge(end, start)
     return (
-        f'<line class="way" x1="{x1:.0f}" y1="{y1:.0f}" x2="{x2:.0f}" y2="{y2:.0f}" marker-end="url(#tip)"/>'
+        f'<line class="way" x1="{x1:.0f}" y1="{y1:.0f}" x2="{x2:.0f}" y2="{y2:.0f}" '
+        f'marker-end="url(#tip-{name})"/>'
     )
 
 

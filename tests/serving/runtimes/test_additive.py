@@ -56,7 +56,6 @@ MASK = np.array([False, True, False])
         (columns((SimpleImputer(), [2, 0]), (OneHotEncoder(), MASK)),),
         (columns((OneHotEncoder(), [1]), (OneHotEncoder(), [1]), (SimpleImputer(), [0])),),
     ],
-    ids=repr,
 )
 def test_a_known_pipeline_is_the_sum_of_its_terms(steps: tuple[Any, ...]) -> None:
     classifier = fitted(*steps)
@@ -84,7 +83,6 @@ def test_a_category_that_training_never_saw_adds_nothing() -> None:
         (OneHotEncoder(sparse_output=False), OneHotEncoder()),
         (columns((SimpleImputer(), [0]), transformer_weights={"0": 2.0}),),
     ],
-    ids=repr,
 )
 def test_a_pipeline_that_is_not_known_is_not_guessed_at(steps: tuple[Any, ...]) -> None:
     with pytest.raises(NotAdditive):
@@ -92,7 +90,7 @@ def test_a_pipeline_that_is_not_known_is_not_guessed_at(steps: tuple[Any, ...]) 
 
 
 @pytest.mark.parametrize(
-    "classifier", [LogisticRegression(), make_pipeline(SimpleImputer(), LinearRegression())], ids=repr
+    "classifier", [LogisticRegression(), make_pipeline(SimpleImputer(), LinearRegression())]
 )
 def test_what_is_no_pipeline_to_a_logistic_regression_is_not_guessed_at(classifier: Any) -> None:
     with pytest.raises(NotAdditive):

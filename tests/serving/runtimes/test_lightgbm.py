@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 import weakref
@@ -67,15 +68,19 @@ def test_a_model_of_several_scores_per_row_is_refused() -> None:
         open_runtime(trained(classes=3))
 
 
-def test_the_python_package_of_the_vendor_is_not_loaded() -> None:
+def test_the_library_loads_without_its_python_package_and_its_idle_threads_sleep() -> None:
     program = (
-        "import sys\n"
+        "import os, sys\n"
         "from tests.serving.worlds import tree_model\n"
         "from esteira.serving.runtimes import open_runtime\n"
         "print(open_runtime(tree_model(-1.0)).predict_row([100.0, 0.0, 0.0]))\n"
         "assert not {'lightgbm', 'pandas', 'scipy', 'sklearn'} & set(sys.modules)\n"
+        "assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE'\n"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
     assert (ended.returncode, ended.stdout.strip()) == (0, str(tree_score(-1.0))), ended.stderr
 
 

@@ -126,6 +126,8 @@ class Demo:
         replay = Replay(rehearsal, published, clock, feed, client)
         while clock.now() < self._end:
             self._day(replay, ring, rehearsal.step)
+        gateway.stop()  # what it still holds is in its log then
+        ring.drain()
         return self._measure(client, rehearsal)
 
     def _first_model(self, ring: Ring, before: datetime) -> None:

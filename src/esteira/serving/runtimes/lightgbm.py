@@ -7,6 +7,7 @@ Source: LightGBM's C API, `LGBM_BoosterPredictForMatSingleRowFast`, which its Py
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import struct
 import threading
@@ -38,6 +39,8 @@ _LIBRARY = next((Path(_found.origin).parent / "lib").glob("lib_lightgbm.*"))
 
 @cache
 def _library() -> ctypes.CDLL:
+    # Read when the library loads: its idle threads sleep instead of spinning beside the requests.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     library = ctypes.CDLL(str(_LIBRARY))
     library.LGBM_GetLastError.restype = ctypes.c_char_p
     return library
