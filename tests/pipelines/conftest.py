@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
+from tests.pipelines.codecs.test_storable import Note
 
 from esteira.base.clock import SimulatedClock
 from esteira.pipelines.artifacts import ArtifactStore
 from esteira.pipelines.graph import Graph
 from esteira.pipelines.journal import Journal
 from esteira.pipelines.run import run
+from esteira.pipelines.step import Step, step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +29,8 @@ if TYPE_CHECKING:
 
     from esteira.pipelines.inputs import Input
     from esteira.pipelines.run import Outcome
-    from esteira.pipelines.step import Step
 
+Chain = tuple[list[Step[..., Any]], list[str]]
 START = datetime(2013, 11, 5, 10, 15, tzinfo=UTC)
 
 
@@ -105,3 +108,26 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
     made = Files(folder, f"t{next(_marks)}")
     yield made
     made.forget()
+
+
+@pytest.fixture
+def chain() -> Chain:
+    """flights → late → note, and what was executed."""
+    ran: list[str] = []
+
+    @step
+    def flights(months: tuple[int, ...] = (1, 2)) -> pa.Table:
+        ran.append("flights")
+        return pa.table({"month": list(months)})
+
+    @step
+    def late(flights: pa.Table, above: int = 15) -> dict[str, int]:
+        ran.append("late")
+        return {"rows": flights.num_rows, "above": min(above, 20)}
+
+    @step
+    def note(late: dict[str, int], text: str = "late") -> Note:
+        ran.append("note")
+        return Note(f"{text} {late['rows']} {late['above']}")
+
+    return [flights, late, note], ran

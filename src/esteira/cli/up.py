@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from esteira.base.errors import EsteiraError
+from esteira.base.optional import load
 from esteira.cli.output import console
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from esteira.project.feed import OnlineFeed
     from esteira.project.ring import Ring
     from esteira.project.station import Station
+
+# Loaded first, so that a missing extra is said before anything starts.
+_DOORS = ("esteira.serving.servers.granian:serve", "esteira.web.app:application")
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -36,6 +40,8 @@ def run(arguments: Namespace) -> int:
     from esteira.project.station import open_station
     from esteira.serving.process import GatewayProcess
 
+    for needed in _DOORS:
+        load(needed)
     station = open_station(arguments.folder)
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):

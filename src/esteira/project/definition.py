@@ -7,6 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from esteira.base.errors import BadInput, UnknownName
+from esteira.data.ingestion import quarantine_of
+from esteira.monitoring.metrics import metric_named
+from esteira.monitoring.prediction_log import LABELS, PREDICTIONS
 from esteira.retraining.policy import RetrainPolicy
 from esteira.serving.rollout.plan import CanaryPlan
 
@@ -75,9 +78,11 @@ def performance(
 ) -> PerformanceMonitor:
     """Alarm when `metric` is worse than at the gate by more than `tolerance`, with its interval.
 
+    Raises: UnknownName.
     >>> performance("roc_auc").metric
     'roc_auc'
     """
+    metric_named(metric)
     return PerformanceMonitor(metric, window, tolerance, minimum)
 
 
@@ -125,10 +130,23 @@ class Project:
         for role in (self.model, self.holdout, self.training_set, self.baseline):
             if role and role not in known:
                 raise UnknownName("step", role, known)
+        self._check_tables()
+        _refuse_doubled("view", [view.name for view in self.views])
+        # Windows are counted on from the last one that was judged, by what is watched.
+        watched = [m.metric if isinstance(m, PerformanceMonitor) else "drift" for m in self.monitors]
+        _refuse_doubled("monitor of", watched)
+
+    def _check_tables(self) -> None:
         sources = [table.name for table in self.tables]
+        _refuse_doubled("table", sources)
+        for name in sources:
+            if name in _OURS or name == quarantine_of(name.removesuffix(quarantine_of(""))):
+                raise BadInput(f"table {name!r} would be one that the ring keeps itself; choose another name")
         for view in self.views:
             if view.source not in sources:
                 raise UnknownName(f"table (source of view {view.name!r})", view.source, sources)
+        if self.rehearsal is not None and self.rehearsal.answers not in sources:
+            raise UnknownName("table (answers of the rehearsal)", self.rehearsal.answers, sources)
 
     def monitor_of(self, kind: type) -> DriftMonitor | PerformanceMonitor | None:
         """The first monitor of a kind."""
@@ -136,3 +154,10 @@ class Project:
 
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+_OURS = (PREDICTIONS, LABELS)
+
+
+def _refuse_doubled(kind: str, names: Sequence[str]) -> None:
+    doubled = [name for at, name in enumerate(names) if name in names[:at]]
+    if doubled:
+        raise BadInput(f"two are the {kind} {doubled[0]!r}; drop or rename one")

@@ -42,6 +42,7 @@ def load_project(path: Path) -> Project:
     except MissingExtra:  # says its own mend
         raise
     except (Exception, SystemExit) as raised:
+        del sys.modules[name]
         raise ProjectFileBroken(path, _where(raised, path)) from raised
     found = {id(value): value for value in vars(module).values() if isinstance(value, Project)}
     if len(found) != 1:

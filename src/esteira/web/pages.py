@@ -67,7 +67,8 @@ def runs(station: Station, say: Words) -> list[Section]:
             for s in records
         ]
         given = ", ".join(f"{name}={value}" for name, value in run.parameters.items())
-        text = f"{run.started_at:%Y-%m-%d %H:%M} · {say(run.status)} · {took:.1f} s · {pinned} · {given} {run.error}"
+        began = f"{run.started_at:%Y-%m-%d %H:%M}"
+        text = f"{began} · {say(run.status)} · {took:.1f} s · {pinned} · {given} {run.error}"
         sections.append(
             Section(run.id, text, columns=("step", "time", "why", "digest"), rows=steps, numbers=(1,))
         )
