@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -18,7 +19,7 @@ from esteira.pipelines.artifacts import ArtifactStore
 from esteira.serving.gateway import Question
 from esteira.serving.http.site import Site
 from esteira.serving.routes import RouteStore
-from esteira.serving.worker import SWITCH_S, open_gateway, open_worker
+from esteira.serving.worker import SWITCH_S, YOUNG_OBJECTS, open_gateway, open_worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,9 +77,18 @@ def test_the_dropped_are_counted_where_every_worker_sees_them(settings: Settings
 
 def test_a_worker_is_the_application_of_its_project(settings: Settings, tmp_path: Path) -> None:
     application = open_worker(str(settings.root), str(tmp_path / "shared"), str(os.getppid()))
-    assert sys.getswitchinterval() == pytest.approx(SWITCH_S)
     assert application.site.gateway.live.models["late"].routes.revision == 1
     assert application.site.max_body_bytes == settings.gateway.max_body_bytes
+    application.site.gateway.close()
+
+
+def test_a_worker_keeps_the_interpreters_own_work_away_from_requests(
+    settings: Settings, tmp_path: Path
+) -> None:
+    application = open_worker(str(settings.root), str(tmp_path / "shared"), str(os.getppid()))
+    assert sys.getswitchinterval() == pytest.approx(SWITCH_S)
+    assert gc.get_threshold()[0] == YOUNG_OBJECTS
+    assert gc.get_freeze_count() > 1000
     application.site.gateway.close()
 
 
@@ -105,7 +115,9 @@ def test_an_unknown_scheme_is_refused_before_anything_serves(tmp_path: Path) -> 
 def _process_as_it_was() -> object:
     logger = logging.getLogger("esteira")
     before = logger.handlers, logger.level, logger.propagate
-    interval = sys.getswitchinterval()
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
     yield
     sys.setswitchinterval(interval)
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
     logger.handlers, logger.level, logger.propagate = before

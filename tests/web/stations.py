@@ -21,8 +21,6 @@ from esteira.project.story import Story
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
 NOW = parse_time("2020-03-01T00:00:00Z")
 HOSTILE = "<script>alert('x')</script>"
 ESCAPED = "&lt;script&gt;"
@@ -99,9 +97,9 @@ def lay_down(folder: Path, settings: str = SETTINGS, project: str = PROJECT) -> 
 
 
 @cache
-def lived(factory: pytest.TempPathFactory) -> Path:
-    """A project folder with two versions, a canary, predictions, labels, alerts; read it only."""
-    folder = lay_down(factory.mktemp("lived"))
+def lived(home: Path) -> Path:
+    """A project folder with two versions, a canary, predictions, labels, alerts; made once, read it only."""
+    folder = lay_down(home / "lived")
     station = open_station(folder, actor=HOSTILE)
     ingest_new(station, NOW)
     for seed in (7, 8):

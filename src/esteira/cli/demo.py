@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def configure(parser: ArgumentParser) -> None:
     parser.set_defaults(folder="esteira-demo")
-    parser.add_argument("--until", default="2013-10-01", metavar="DAY", help="the last day of 2013 to replay")
+    parser.add_argument("--until", default="2013-07-12", metavar="DAY", help="the last day of 2013 to replay")
     parser.add_argument("--language", choices=("en", "pt-BR"), default="en", help="of the story")
     parser.add_argument("--no-wait", action="store_true", help="end when the story ends, at a terminal too")
 

@@ -9,7 +9,7 @@ from esteira.base.errors import NotFound
 from esteira.base.records import to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from esteira.base.records import AuditEvent, ModelVersion, Run
     from esteira.data.tables.port import TableStore
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from esteira.registry.backends.port import Backend
     from esteira.registry.bundle import Model
     from esteira.serving.routes import Routes, RouteStore
+
+_ALL = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +47,23 @@ class Archives:
     routes: RouteStore
 
 
-def trace(prediction_id: str, archives: Archives, model_of: Any) -> Trace:  # noqa: ANN401
+def trace(prediction_id: str, archives: Archives, model_of: Callable[[ModelVersion], Model]) -> Trace:
     """Walk back from a prediction id. Raises: NotFound.
 
     `model_of(version)` loads the bundle of a registered version.
     """
-    prediction = _row(archives.tables, "predictions", "id", prediction_id)
-    if prediction is None:
+    found = _rows(archives.tables, "predictions", "id", prediction_id)
+    if not found:
         mend = "ids come back with each answer; the newest are in the log until the next tick"
         raise NotFound("prediction", prediction_id, mend)
+    prediction = found[0]  # of an id that was asked twice the first answer counts
     version = archives.registry.version(prediction["model"], prediction["version"])
-    model: Model = model_of(version)
-    run_id = version.tags.get("esteira.run", "")
+    run_id = version.run_id
     run = next((each for each in archives.journal.runs() if each.id == run_id), None)
     return Trace(
         prediction=to_plain({name: value for name, value in prediction.items() if name != "vector"}),
-        features=model.signature.decode_row(prediction["vector"]),
-        label=_row(archives.tables, "labels", "prediction_id", prediction_id),
+        features=model_of(version).signature.decode_row(prediction["vector"]),
+        label=_label(archives.tables, prediction_id),
         routes=archives.routes.get(prediction["model"], prediction["revision"]),
         version=version,
         run=run,
@@ -70,13 +72,24 @@ def trace(prediction_id: str, archives: Archives, model_of: Any) -> Trace:  # no
     )
 
 
-def _row(tables: TableStore, table: str, column: str, value: str) -> dict[str, Any] | None:
+def _rows(tables: TableStore, table: str, column: str, value: str) -> list[dict[str, Any]]:
     if table not in tables.names():
-        return None
-    rows = tables.read(table, where=[(column, "==", value)]).to_pylist()
-    return rows[-1] if rows else None
+        return []
+    rows: list[dict[str, Any]] = tables.read(table, where=[(column, "==", value)]).to_pylist()
+    return rows
+
+
+def _label(tables: TableStore, prediction_id: str) -> Mapping[str, Any] | None:
+    """The label that holds: of the greatest revision, then the one that came last."""
+    rows = _rows(tables, "labels", "prediction_id", prediction_id)
+    held = max(rows, key=lambda row: (row["revision"], row["ingested_at"]), default=None)
+    return None if held is None else to_plain(held)
 
 
 def _audit(ledger: AuditLedger, prediction: Mapping[str, Any]) -> tuple[AuditEvent, ...]:
-    events = ledger.events(resource=f"model/{prediction['model']}")
-    return tuple(event for event in events if event.at <= prediction["at"])
+    """What is recorded of the model and of the version that answered."""
+    model = prediction["model"]
+    resources = (f"model/{model}", f"{model}@{prediction['version']}")
+    events = [each for name in resources for each in ledger.events(limit=_ALL, resource=name)]
+    known = (event for event in events if event.at <= prediction["at"])
+    return tuple(sorted(known, key=lambda event: event.seq))

@@ -131,7 +131,7 @@ class Project:
             if role and role not in known:
                 raise UnknownName("step", role, known)
         self._check_tables()
-        _refuse_doubled("view", [view.name for view in self.views])
+        _refuse_doubled("view", [view.qualified for view in self.views])
         # Windows are counted on from the last one that was judged, by what is watched.
         watched = [m.metric if isinstance(m, PerformanceMonitor) else "drift" for m in self.monitors]
         _refuse_doubled("monitor of", watched)
@@ -140,7 +140,7 @@ class Project:
         sources = [table.name for table in self.tables]
         _refuse_doubled("table", sources)
         for name in sources:
-            if name in _OURS or name == quarantine_of(name.removesuffix(quarantine_of(""))):
+            if name in _OURS or name.endswith(quarantine_of("")):
                 raise BadInput(f"table {name!r} would be one that the ring keeps itself; choose another name")
         for view in self.views:
             if view.source not in sources:

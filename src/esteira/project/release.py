@@ -117,7 +117,6 @@ def _register(
     metrics = {m.metric: m.value for m in measured}
     metrics |= {f"{m.metric}_{end}": getattr(m, end) for m in measured for end in ("low", "high")}
     tags = {
-        "esteira.run": outcome.run.id,
         "esteira.reference": station.artifacts.put(reference.to_plain(), dict).digest,
         "esteira.gates": "passed" if all(g.passed for g in gates) else "failed",
     }

@@ -30,7 +30,9 @@ class NotReproducible(CheckFailed):
 
     def __init__(self, version: int, reason: str) -> None:
         mend = "check out the project files of that time and try again"
-        super().__init__(f"version {version} cannot be rebuilt from the project as it is now: {reason}; {mend}")
+        super().__init__(
+            f"version {version} cannot be rebuilt from the project as it is now: {reason}; {mend}"
+        )
         self.version, self.reason = version, reason
 
 
@@ -91,7 +93,7 @@ def reproduce(station: Station, number: int) -> Reproduced:
 
 
 def _run_of(station: Station, version: ModelVersion) -> Run:
-    run_id = version.tags.get("esteira.run", "")
+    run_id = version.run_id
     earlier = next((run for run in station.journal.runs() if run.id == run_id), None)
     if earlier is None:
         mend = "only runs of this project's journal can be rebuilt"

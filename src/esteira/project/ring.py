@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from esteira.registry.signature import Signature
     from esteira.retraining.attempts import Attempt, LoopEvent
     from esteira.serving.rollout.state import Rollout
+    from esteira.training.gates import GateResult
 
 _TOLD = {  # the loop's word → the story's
     "began": "retraining",
@@ -216,7 +217,8 @@ def _gate(attempt: Attempt) -> GateAnswer:
 
 
 def _training_facts(judged: Judged) -> dict[str, object]:
-    metrics = ", ".join(f"{m.metric} {m.value:.3f}" for m in judged.measured)
+    told = [m for m in judged.measured if not m.metric.startswith("calibration")]
+    metrics = ", ".join(f"{m.metric} {m.value:.3f}" for m in told)
     return {
         "version": judged.version.version,
         "rows": judged.rows,
@@ -226,8 +228,19 @@ def _training_facts(judged: Judged) -> dict[str, object]:
 
 
 def _gate_words(judged: Judged) -> str:
+    """Why the gates refused, in full; or in short what they saw."""
     failed = [result.reason for result in judged.gates if not result.passed]
-    return "; ".join(failed or [result.reason for result in judged.gates])
+    return "; ".join(failed) or ", ".join(_seen(result) for result in judged.gates)
+
+
+def _seen(result: GateResult) -> str:
+    gate = result.gate
+    if gate.not_worse_than is None:
+        bound = f"≥ {gate.at_least:g}" if gate.at_least is not None else f"≤ {gate.at_most:g}"
+        return f"{gate.metric} {result.candidate:.3f} {bound}"
+    if result.threshold is None:
+        return f"no {gate.not_worse_than} to compare with yet"
+    return f"{gate.metric} {result.candidate:.3f} against {result.threshold:.3f} of the {gate.not_worse_than}"
 
 
 def _done(_: object) -> None:

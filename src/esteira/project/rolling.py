@@ -91,9 +91,7 @@ def settle(station: Station, finished: Rollout) -> None:
     if finished.state is RolloutState.PROMOTED:
         champion = station.registry.alias(finished.model, CHAMPION)
         if champion is None or champion.version != finished.challenger_version:
-            station.promotions.promote(
-                finished.model, finished.challenger_version, CHAMPION, finished.reason
-            )
+            station.promotions.promote(finished.model, finished.challenger_version, CHAMPION, finished.reason)
     apply_share(station, finished, finished.reason)
 
 

@@ -64,15 +64,18 @@ def bind(view: FeatureView, rows: pa.Table) -> BoundView:
 
 
 def graph_of(station: Station, pinned: Mapping[str, str] | None = None) -> Graph:
-    """The project's graph with every table and view pinned: to now, or to the versions of an earlier run."""
+    """The project's graph with every table and view pinned: to now, or to the versions of an earlier run.
+
+    A view that stands there in several versions is by its name the newest of them.
+    """
     names = [table.name for table in station.project.tables]
     versions = _versions(pinned or {})
     tables = {name: _pin(station.tables, name, versions) for name in names}
     inputs: dict[str, Input] = dict(tables)
     steps = {each.name for each in station.project.steps}
-    for view in station.project.views:
-        if view.name not in steps:
-            inputs[view.name] = ViewInput(view, tables[view.source])
+    for view in sorted(station.project.views, key=lambda each: each.version):
+        for name in {view.name, view.qualified} - steps:
+            inputs[name] = ViewInput(view, tables[view.source])
     return Graph(station.project.steps, inputs)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from esteira.base.errors import EsteiraError
@@ -61,11 +62,15 @@ def _models(station: Station) -> Finding:
     versions = [v for v in station.registry.versions(station.project.name) if v.digest]
     problems = []
     for version in versions:
-        try:
-            load_model(station, version)
-            station.registry.fetch(version.name, version.version)  # checks the registry's own copy
-        except EsteiraError as broken:
-            problems.append(f"version {version.version}: {broken}")
+        copies = {
+            "ours": partial(load_model, station, version),
+            "the registry's": partial(station.registry.fetch, version.name, version.version),
+        }
+        for whose, check in copies.items():
+            try:
+                check()
+            except EsteiraError as broken:
+                problems.append(f"version {version.version}, {whose}: {broken}")
     return Finding("model versions", len(versions), tuple(problems))
 
 

@@ -35,7 +35,7 @@ from esteira.training import fit, time_split
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CHANGE_DAY = 26
+CHANGE_DAY = 22
 DAYS, PER_HOUR, PUMPS, SITES = 60, 4, 12, 3
 START = datetime(2020, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -195,7 +195,7 @@ project = Project(
         drift(false_alarms=1, per=timedelta(days=365), window=timedelta(days=2), minimum=50),
         performance("roc_auc", window=timedelta(days=2), tolerance=0.1, minimum=50),
     ],
-    retrain=Retrain(on="alert", cooldown=timedelta(days=5), minimum_labels=100),
+    retrain=Retrain(on="alert", cooldown=timedelta(days=3), minimum_labels=100),
     rehearsal=Rehearsal(
         questions_asked,
         id="event_id",

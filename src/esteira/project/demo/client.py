@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _HEAD_END = b"\r\n\r\n"
 _ATTEMPTS = 3
+_PIPELINED = 2_000  # requests under way at once: more, and both sides may wait for the other to read
 
 
 @dataclass(slots=True)
@@ -61,6 +62,10 @@ class ReplayClient:
         A connection that the server closed while it was idle is opened again, and what it left unanswered
         is sent once more: predictions carry their id, so a repeated one counts once.
         """
+        for first in range(0, len(frames), _PIPELINED):
+            self._send(frames[first : first + _PIPELINED])
+
+    def _send(self, frames: Sequence[bytes]) -> None:
         lanes = len(self._sockets)
         shares = [frames[lane::lanes] for lane in range(lanes)]
         for lane, share in enumerate(shares):

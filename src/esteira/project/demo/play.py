@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from esteira.base.clock import SimulatedClock
 from esteira.base.errors import BadInput
-from esteira.base.files import write_atomic
+from esteira.base.files import write_atomic, writing
+from esteira.base.settings import FILE as SETTINGS
 from esteira.project.demo.client import ReplayClient
 from esteira.project.demo.replay import Replay, publications
 from esteira.project.demo.report import report
@@ -19,7 +20,7 @@ from esteira.project.feed import OnlineFeed
 from esteira.project.ring import Ring
 from esteira.project.station import open_station
 from esteira.project.story import Story
-from esteira.project.templates import lay_down
+from esteira.project.templates import write_template
 from esteira.project.verifying import verify
 from esteira.serving.process import GatewayProcess
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from esteira.project.verifying import Finding
 
 GO_LIVE = datetime(2013, 4, 1, tzinfo=UTC)
-END = datetime(2013, 10, 1, tzinfo=UTC)
+END = datetime(2013, 7, 12, tzinfo=UTC)
 MARK = ".esteira/demo"
 DAY = timedelta(days=1)
 
@@ -74,17 +75,40 @@ class _Seconds:
 
 
 def prepare(folder: Path) -> Path:
-    """An empty project folder for the demo; one that an earlier demo left is emptied.
+    """A fresh project folder for the demo; one that an earlier demo left, whole or killed, is emptied.
 
-    Raises: BadInput (a folder with something else in it).
+    The mark is the first file to come and the last to go. Raises: BadInput (a folder with something else in
+    it), StorageUnwritable.
     """
-    if (folder / MARK).is_file():
-        shutil.rmtree(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise BadInput(f"{folder} holds something that no demo made; give another one with --folder")
-    lay_down(folder)
-    write_atomic(folder / MARK, b"made by esteira demo; the next demo may empty this folder\n")
+    mark = folder / MARK
+    with writing(folder):
+        if mark.is_file():
+            (folder / SETTINGS).unlink(missing_ok=True)  # from here on it is no project, not half of one
+            _empty(folder, keep=mark)
+        elif folder.exists() and not _is_bare(folder):
+            raise BadInput(f"{folder} holds something that no demo made; give another one with --folder")
+    write_atomic(mark, b"made by esteira demo; the next demo may empty this folder\n")
+    write_template(folder)
     return folder
+
+
+def _is_bare(folder: Path) -> bool:
+    """Whether there is nothing but what a write that was cut off leaves."""
+    return folder.is_dir() and all(
+        path.is_dir() or path.name.startswith(".tmp-") for path in folder.rglob("*")
+    )
+
+
+def _empty(folder: Path, keep: Path) -> None:
+    for path in folder.iterdir():
+        if path == keep:
+            continue
+        if path in keep.parents:
+            _empty(path, keep)
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 class Demo:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from esteira.base.clock import from_micros, to_micros
+from esteira.base.errors import BadInput, UnknownName
 from esteira.data.checks import validate
+from esteira.project.ingesting import read_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +50,7 @@ def publications(sources: Sequence[TableSource], start: datetime, end: datetime)
     """What each source publishes in (start, end] that satisfies its checks: bad rows reach no feature."""
     found = {}
     for source in sources:
-        rows = source.read(start, end)
+        rows = read_source(source, start, end)
         if rows.num_rows:
             good = validate(rows, source.checks, end).good
             found[source.name] = Ordered.by(good, source.published)
@@ -69,6 +72,12 @@ class Replay:
         self._feed, self._client = feed, client
         self._questions = Ordered.by(rehearsal.questions(), rehearsal.at)
         self._step_us = to_micros(from_micros(0) + rehearsal.step)
+        stray = np.flatnonzero(self._questions.at % self._step_us)
+        if len(stray):
+            at = from_micros(int(self._questions.at[stray[0]]))
+            raise BadInput(
+                f"questions are asked at whole steps of {rehearsal.step}, found one at {at}; floor it"
+            )
 
     def until(self, end: datetime, model: str, signature: Signature) -> None:
         """Play everything from the clock's time to `end`."""
@@ -93,6 +102,7 @@ class Replay:
 
 
 def _labels(rows: pa.Table, rehearsal: Rehearsal) -> bytes:
+    rows = rows.filter(pc.is_valid(rows[rehearsal.outcome]))
     columns = zip(
         rows[rehearsal.id].to_pylist(),
         rows[rehearsal.outcome].cast(pa.int8()).to_pylist(),
@@ -105,6 +115,9 @@ def _labels(rows: pa.Table, rehearsal: Rehearsal) -> bytes:
 def _by_moment(asked: pa.Table, rehearsal: Rehearsal, signature: Signature) -> dict[int, list[bytes]]:
     """Open Inference Protocol bodies, one per question, by the moment they are asked."""
     kinds = {c.name: c.kind for c in signature.request_columns} | dict.fromkeys(signature.keys, "category")
+    for name in (rehearsal.id, *kinds):
+        if name not in asked.column_names:
+            raise UnknownName("column of the rehearsal's questions", name, asked.column_names)
     types = {name: "BYTES" if kind == "category" else "FP64" for name, kind in kinds.items()}
     columns = [asked[name].to_pylist() for name in types]
     bodies: dict[int, list[bytes]] = {}

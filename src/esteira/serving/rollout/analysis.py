@@ -162,7 +162,7 @@ def _ready(evidence: Evidence, plan: CanaryPlan, interval: Interval) -> Verdict 
 def _overdue(evidence: Evidence, plan: CanaryPlan, interval: Interval) -> Verdict | None:
     if not _is_overdue(evidence, plan):
         return None
-    reason = f"no evidence of being better within {plan.max_duration}: log loss {_spelt(interval)}"
+    reason = f"no evidence of being better within {_days(plan.max_duration)}: log loss {_spelt(interval)}"
     return Verdict("roll back", reason, interval)
 
 
@@ -174,7 +174,7 @@ def _unseen(evidence: Evidence, plan: CanaryPlan) -> str:
     if evidence.labelled_in_step < plan.minimum:
         return f"{evidence.labelled_in_step} of {plan.minimum} labelled predictions at this step"
     baked = evidence.now - evidence.step_since
-    return f"baked {baked} of {plan.bake}" if baked < plan.bake else ""
+    return f"baked {_days(baked)} of {_days(plan.bake)}" if baked < plan.bake else ""
 
 
 def _missing(evidence: Evidence, plan: CanaryPlan, interval: Interval) -> str:
@@ -183,6 +183,10 @@ def _missing(evidence: Evidence, plan: CanaryPlan, interval: Interval) -> str:
     if evidence.step == plan.steps - 1:
         return f"not shown to be better yet: log loss {_spelt(interval)}"
     return f"harm beyond {plan.margin:g} is not excluded yet: log loss {_spelt(interval)}"
+
+
+def _days(span: timedelta) -> str:
+    return f"{span / timedelta(days=1):.4g} days"
 
 
 def _spelt(interval: Interval) -> str:

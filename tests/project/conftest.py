@@ -1,0 +1,70 @@
+"""Stations of the sample project: what is dear is made once, and copied for a test that changes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.project.worlds import HOUR, LIVE, STEADY, Days, copy_of, lay
+
+from esteira.project.ring import Ring
+from esteira.project.station import Station, open_station
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_settings() -> Iterator[None]:
+    """No setting of the machine reaches the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_URI", "ESTEIRA_GATEWAY_PORT", "ESTEIRA_CLOCK"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+def _deployed(folder: Path) -> Path:
+    ring = Ring(open_station(folder))
+    ring.ingest(LIVE - HOUR)
+    ring.first_model()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a station whose first model serves; nobody has asked it anything."""
+    return _deployed(lay(tmp_path_factory.mktemp("made") / "pump"))
+
+
+@pytest.fixture
+def station(made: Path, tmp_path: Path) -> Station:
+    """A copy of it that the test may change."""
+    return copy_of(made, tmp_path / "pump")
+
+
+@pytest.fixture(scope="session")
+def played(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Station:
+    """Fifteen days on, in the middle of which the world changed. Not to be changed."""
+    station = copy_of(made, tmp_path_factory.mktemp("played") / "pump")
+    with Days(station, LIVE + 15 * 24 * HOUR) as days:
+        days.pass_by(15)
+        days.all_drained()
+        assert days.client.answers.failed == 0
+    return station
+
+
+@pytest.fixture
+def replayed(played: Station, tmp_path: Path) -> Station:
+    """A copy of the played station that the test may change."""
+    return copy_of(played.settings.root, tmp_path / "pump")
+
+
+@pytest.fixture(scope="session")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Station:
+    """Ten days of a world that does not change. Not to be changed."""
+    station = open_station(_deployed(lay(tmp_path_factory.mktemp("steady") / "pump", STEADY)))
+    with Days(station, LIVE + 10 * 24 * HOUR) as days:
+        days.pass_by(10)
+        days.all_drained()
+    return station
