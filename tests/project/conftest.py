@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.project.worlds import HOUR, LIVE, STEADY, Days, copy_of, lay
 
+from esteira.project.release import judge_and_register, train
 from esteira.project.ring import Ring
 from esteira.project.station import Station, open_station
 
@@ -68,3 +69,17 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Station:
         days.pass_by(10)
         days.all_drained()
     return station
+
+
+@pytest.fixture(scope="session")
+def second(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The made station with a second version registered, which does not serve."""
+    station = copy_of(made, tmp_path_factory.mktemp("second") / "pump")
+    judge_and_register(station, train(station, parameters={"seed": 8}))
+    return station.settings.root
+
+
+@pytest.fixture
+def two(second: Path, tmp_path: Path) -> Station:
+    """A copy of it that the test may change."""
+    return copy_of(second, tmp_path / "pump")

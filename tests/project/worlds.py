@@ -12,15 +12,29 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from esteira.base.clock import SimulatedClock
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from esteira.base.clock import EPOCH, SimulatedClock, to_micros
+from esteira.base.records import Label, Prediction
 from esteira.cli.main import main
+from esteira.features.point_in_time import point_in_time_join
+from esteira.monitoring.prediction_log import (
+    encode_label,
+    encode_prediction,
+    labels_table,
+    predictions_table,
+)
 from esteira.project.demo.client import ReplayClient
 from esteira.project.demo.replay import Replay, publications
 from esteira.project.feed import OnlineFeed
+from esteira.project.release import load_model
 from esteira.project.ring import Ring
+from esteira.project.running import bind
 from esteira.project.station import Station, open_station
 from esteira.project.story import Story
 from esteira.serving.process import GatewayProcess
+from esteira.serving.runtimes import open_runtime
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -168,3 +182,39 @@ def flip(path: Path, at: int = -20) -> None:
 
 def problems(findings: Any) -> list[str]:
     return [problem for finding in findings for problem in finding.problems]
+
+
+def answer(station: Station, days: int) -> int:
+    """Some days of questions answered in this process by the champion, as the gateway would, with labels.
+
+    Returns how many were asked. The clock stands at the end of those days.
+    """
+    begin = station.clock.now()
+    end = begin + days * DAY
+    rows = rehearsal_of(station).questions()
+    rows = rows.filter(pc.and_(pc.greater_equal(rows["asked_at"], begin), pc.less(rows["asked_at"], end)))
+    station.tables.append("predictions", predictions_table(_answers(station, rows, end)))
+    known = rows.filter(pc.less_equal(rows["published_at"], end)).to_pylist()
+    labels = [
+        Label(row["event_id"], row["failed"], to_micros(row["happened_at"]), to_micros(row["published_at"]))
+        for row in known
+    ]
+    station.tables.append("labels", labels_table([encode_label(each) for each in labels]))
+    clock_of(station).set(end)
+    return int(rows.num_rows)
+
+
+def _answers(station: Station, rows: pa.Table, end: datetime) -> list[bytes]:
+    routes = station.routes.get(station.project.name)
+    assert routes is not None
+    sources = {source.name: source.read(EPOCH, end) for source in station.project.tables}
+    views = [bind(view, sources[view.source]) for view in station.project.views]
+    model = load_model(station, station.version(routes.champion.version))
+    matrix = model.signature.encode_table(point_in_time_join(rows, views, at="asked_at"))
+    ids, asked = rows["event_id"].to_pylist(), rows["asked_at"].cast(pa.int64()).to_pylist()
+    scored = zip(ids, asked, open_runtime(model).predict(matrix).tolist(), matrix.tolist(), strict=True)
+    who = (routes.champion.version, "champion", routes.revision)
+    return [
+        encode_prediction(Prediction(name, at, routes.model, *who, name, score, 1e-4, tuple(vector)))
+        for name, at, score, vector in scored
+    ]

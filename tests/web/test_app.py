@@ -51,7 +51,7 @@ def test_an_empty_ring_says_how_to_begin(empty: Station) -> None:
     assert "Comece com: esteira run" in get(empty, "/?lang=pt-BR").text
 
 
-@pytest.mark.parametrize("page", ["", "models", "traffic", "drift", "alerts", "audit"])
+@pytest.mark.parametrize("page", ["", "models", "drift", "alerts", "audit"])
 def test_hostile_text_is_shown_and_never_run(station: Station, page: str) -> None:
     text = get(station, f"/{page}").text
     assert HOSTILE not in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from esteira.project.demo.play import Demo, Played
+    from esteira.project.demo.play import Played
     from esteira.project.demo.report import Compared
     from esteira.project.story import StoryEvent
     from esteira.project.verifying import Finding
@@ -31,31 +31,41 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
+    from rich.markup import escape
+
     from esteira.base.clock import parse_time
+    from esteira.cli.page import page
     from esteira.project.demo.play import Demo, Told
 
+    watched = sys.stdout.isatty() and not arguments.json  # by a person, who may like to look
     end = parse_time(f"{arguments.until}T00:00:00Z", "--until")
-    talk = console()
+    talk = console(aside=arguments.json)
     talk.print("[bold]esteira demo[/]: will this flight arrive more than 15 minutes late?", highlight=False)
     with talk.status("starting") as status:
 
         def on_event(event: StoryEvent) -> None:
             colour = "red" if event.is_alarming else "green"
-            talk.print(f"[{colour}]{event.at:%Y-%m-%d}[/]  {event.tell(arguments.language)}", markup=True)
+            told = escape(event.tell(arguments.language))
+            talk.print(f"[{colour}]{event.at:%Y-%m-%d}[/]  {told}", markup=True)
 
         def on_progress(what: str, at: datetime, done: float) -> None:
             status.update(f"{at:%Y-%m-%d}  {what}  {done:.0%}")
 
-        told = Told((lambda _: None) if arguments.json else on_event, on_progress)
-        with Demo(Path(arguments.folder), told, end=end) as demo:
+        listener = Told((lambda _: None) if arguments.json else on_event, on_progress)
+        with Demo(Path(arguments.folder), listener, end=end) as demo, ExitStack() as stack:
+            if watched:
+                site = stack.enter_context(page(demo.station.settings.root, port=0))
+                talk.print(f"watch it on the page: {site.url}", markup=False)
             played = demo.play()
             status.stop()
             if arguments.json:
                 print_json(played)
             else:
                 _show(played, talk, arguments.folder)
-            if sys.stdout.isatty() and not arguments.no_wait and not arguments.json:
-                _wait(demo, talk)
+            if watched and not arguments.no_wait:
+                talk.print("the page stays up until Ctrl-C")
+                with suppress(KeyboardInterrupt):
+                    threading.Event().wait()
     return 0 if played.whole else 1
 
 
@@ -102,13 +112,3 @@ def _gain(when: str, compared: Compared) -> list[tuple[str, str]]:
         for m in compared.ring
         if m.metric in {"roc_auc", "log_loss"}
     ]
-
-
-def _wait(demo: Demo, talk: Console) -> None:
-    """Leave the page up until Ctrl-C."""
-    from esteira.cli.page import page
-
-    with page(demo.station.settings.root, port=0) as site:
-        talk.print(f"the page is up at {site.url} until Ctrl-C")
-        with suppress(KeyboardInterrupt):
-            threading.Event().wait()

@@ -22,5 +22,5 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         print_json({"folder": str(made)})
     else:
-        print(f"made {made}\nnext: cd {arguments.name} && esteira run && esteira up")
+        print(f"made {made}\nnext: cd {arguments.name} && esteira run --deploy && esteira up")
     return 0

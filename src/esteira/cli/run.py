@@ -35,7 +35,7 @@ def run(arguments: Namespace) -> int:
     station = open_station(arguments.folder)
     if arguments.why:
         return _why(station, arguments.why, as_json=arguments.json)
-    talk = console()
+    talk = console(aside=arguments.json)
     with talk.status("reading the sources") as status:
         came = ingest_new(station, station.clock.now())
 

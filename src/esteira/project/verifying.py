@@ -62,7 +62,7 @@ def _models(station: Station) -> Finding:
     versions = [v for v in station.registry.versions(station.project.name) if v.digest]
     problems = []
     for version in versions:
-        copies = {
+        copies: dict[str, Callable[[], object]] = {
             "ours": partial(load_model, station, version),
             "the registry's": partial(station.registry.fetch, version.name, version.version),
         }

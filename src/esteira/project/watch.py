@@ -12,7 +12,7 @@ from esteira.base.records import AlertState, Artifact
 from esteira.monitoring.drift import DriftReference, judge
 from esteira.monitoring.labels import join_labels
 from esteira.monitoring.performance import measure
-from esteira.monitoring.prediction_log import labels_table, vectors_of
+from esteira.monitoring.prediction_log import labels_table, predictions_table, vectors_of
 from esteira.project.definition import DriftMonitor, PerformanceMonitor
 from esteira.project.observations import Observation, Observations
 from esteira.project.release import champion_of, load_model
@@ -90,9 +90,10 @@ def _first_prediction(station: Station) -> datetime | None:
 
 def predictions(station: Station, start: datetime, end: datetime) -> pa.Table:
     """Predictions made in [start, end), with their labels as far as they have come."""
-    asked = station.tables.read("predictions", where=[("at", ">=", start), ("at", "<", end)])
-    labels = labels_table(())
-    if "labels" in station.tables.names():
+    known, asked, labels = station.tables.names(), predictions_table(()), labels_table(())
+    if "predictions" in known:
+        asked = station.tables.read("predictions", where=[("at", ">=", start), ("at", "<", end)])
+    if "labels" in known:
         labels = station.tables.read("labels", where=[("ingested_at", ">=", start)])
     return join_labels(asked, labels)
 

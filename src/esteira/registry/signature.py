@@ -91,23 +91,23 @@ class Signature:
             for c in self.columns
         )
 
+    @cached_property
+    def _plan(self) -> tuple[tuple[str, dict[str, float] | None, Column], ...]:
+        return tuple(zip(self.names, self._codes, self.columns, strict=True))
+
     def encode_row(self, values: Mapping[str, Any]) -> list[float]:
         """One row as the model's numbers; view columns that are absent are missing. Raises: WrongInput."""
         row: list[float] = []
-        for column, codes in zip(self.columns, self._codes, strict=True):
-            value = values.get(column.name)
-            if value is None:
-                if not column.view and not column.optional:
-                    raise WrongInput(column.name, f"a {column.kind}", "nothing")
-                row.append(MISSING)
-            elif codes is not None:
-                if not isinstance(value, str):
-                    raise WrongInput(column.name, "a text", repr(value)[:40])
+        get = values.get
+        for name, codes, column in self._plan:
+            value: Any = get(name)
+            kind = type(value)
+            if kind is float and codes is None and value - value == 0.0:  # finite: the usual case, no call
+                row.append(value)
+            elif kind is str and codes is not None:
                 row.append(codes.get(value, MISSING))
-            elif isinstance(value, bool | int | float):
-                row.append(_finite(column, float(value)))
             else:
-                raise WrongInput(column.name, "a number", repr(value)[:40])
+                row.append(_number(column, codes, value))
         return row
 
     def encode_table(self, table: pa.Table) -> NDArray[np.float64]:
@@ -185,6 +185,21 @@ def _recoded(codes: NDArray[np.float64], old: Column, new: Column) -> NDArray[np
     known = np.nan_to_num(codes, nan=len(old.categories)).astype(np.intp)
     moved: NDArray[np.float64] = table[known]
     return moved
+
+
+def _number(column: Column, codes: dict[str, float] | None, value: object) -> float:
+    """A value of a column as the model's number, by all the rules."""
+    if value is None:
+        if not column.view and not column.optional:
+            raise WrongInput(column.name, f"a {column.kind}", "nothing")
+        return MISSING
+    if codes is not None:
+        if not isinstance(value, str):
+            raise WrongInput(column.name, "a text", repr(value)[:40])
+        return codes.get(value, MISSING)
+    if isinstance(value, bool | int | float):
+        return _finite(column, float(value))
+    raise WrongInput(column.name, "a number", repr(value)[:40])
 
 
 def _finite(column: Column, value: float) -> float:

@@ -193,7 +193,8 @@ def drift(station: Station, say: Words) -> list[Section]:
         chart = line_chart(
             points, label=column.subject, limits=[_limit(o) for o in mine], marks=_promotions(station)
         )
-        sections.append(Section(column.subject, chart=chart))
+        if chart:
+            sections.append(Section(column.subject, chart=chart))
     return sections
 
 

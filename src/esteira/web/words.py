@@ -37,8 +37,6 @@ _PORTUGUESE: Mapping[str, str] = {
     "why": "por quê",
     "step": "etapa",
     "time": "tempo",
-    "status": "situação",
-    "run": "execução",
     "started": "início",
     "version": "versão",
     "Versions": "Versões",
@@ -129,4 +127,4 @@ def negotiate(wanted: str | None, accepted: str, default: str) -> str:
     if wanted in LANGUAGES:
         return wanted
     first = accepted.split(",", 1)[0].strip().lower()
-    return "pt-BR" if first.startswith("pt") else default
+    return {"pt": "pt-BR", "en": "en"}.get(first[:2], default)
