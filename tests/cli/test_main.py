@@ -169,7 +169,7 @@ def test_a_missing_extra_is_one_line_with_the_command_that_mends_it(
     assert len(ended.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("words", [("status", "--json"), ("status",), ("verify",)], ids=" ".join)
+@pytest.mark.parametrize("words", [("status", "--json"), ("status",)], ids=" ".join)
 def test_a_reader_that_has_left_is_no_traceback(lived_folder: Path, words: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)

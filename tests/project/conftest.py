@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from tests.project.worlds import HOUR, LIVE, STEADY, Days, copy_of, lay
 from esteira.project.release import judge_and_register, train
 from esteira.project.ring import Ring
 from esteira.project.station import Station, open_station
+from esteira.registry.backends import open_backend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +27,27 @@ def _own_settings() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory, _own_settings: None) -> Path:
+    """MLflow's database, empty: its second of migrations is paid once for all tests."""
+    home = tmp_path_factory.mktemp("mlflow")
+    open_backend("mlflow:", home=home).names()
+    return home / "mlflow.db"
+
+
+@pytest.fixture
+def fresh(empty_registry: Path, tmp_path: Path) -> Path:
+    """The folder of the sample project before anything was done."""
+    return _laid(tmp_path / "pump", empty_registry)
+
+
+def _laid(folder: Path, registry: Path, *changes: tuple[str, str]) -> Path:
+    lay(folder, *changes)
+    (folder / ".esteira").mkdir()
+    shutil.copy(registry, folder / ".esteira")
+    return folder
+
+
 def _deployed(folder: Path) -> Path:
     ring = Ring(open_station(folder))
     ring.ingest(LIVE - HOUR)
@@ -33,9 +56,9 @@ def _deployed(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(empty_registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a station whose first model serves; nobody has asked it anything."""
-    return _deployed(lay(tmp_path_factory.mktemp("made") / "pump"))
+    return _deployed(_laid(tmp_path_factory.mktemp("made") / "pump", empty_registry))
 
 
 @pytest.fixture
@@ -62,9 +85,11 @@ def replayed(played: Station, tmp_path: Path) -> Station:
 
 
 @pytest.fixture(scope="session")
-def steady(tmp_path_factory: pytest.TempPathFactory) -> Station:
+def steady(empty_registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Station:
     """Ten days of a world that does not change. Not to be changed."""
-    station = open_station(_deployed(lay(tmp_path_factory.mktemp("steady") / "pump", STEADY)))
+    station = open_station(
+        _deployed(_laid(tmp_path_factory.mktemp("steady") / "pump", empty_registry, STEADY))
+    )
     with Days(station, LIVE + 10 * 24 * HOUR) as days:
         days.pass_by(10)
         days.all_drained()

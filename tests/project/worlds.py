@@ -48,7 +48,7 @@ ROOT = HERE.parents[1]
 SAMPLE = HERE / "sample"
 LIVE = datetime(2020, 1, 21, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-STEADY = ("CHANGE_DAY = 22", "CHANGE_DAY = DAYS")
+STEADY = ("CHANGE_DAY = 22", "CHANGE_DAY = 60")
 
 
 def lay(folder: Path, *changes: tuple[str, str]) -> Path:
