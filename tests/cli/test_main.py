@@ -146,7 +146,7 @@ def hidden(vendor: str, folder: Path) -> dict[str, str]:
     [
         ("status", "deltalake", "delta", 2),
         ("reproduce 1", "mlflow", "mlflow", 2),
-        ("run", "lightgbm", "lightgbm", 1),  # a step of the project failed
+        ("run", "lightgbm", "lightgbm", 2),  # a step of the project failed
         ("up", "granian", "serving", 2),
         ("up", "jinja2", "web", 2),
     ],
@@ -171,6 +171,7 @@ def test_a_missing_extra_is_one_line_with_the_command_that_mends_it(
 
 @pytest.mark.parametrize("words", [("status", "--json"), ("status",)], ids=" ".join)
 def test_a_reader_that_has_left_is_no_traceback(lived_folder: Path, words: tuple[str, ...]) -> None:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -180,6 +181,7 @@ def test_a_reader_that_has_left_is_no_traceback(lived_folder: Path, words: tuple
             stderr=subprocess.PIPE,
             text=True,
             check=False,
+            env=buffered,
         )
     finally:
         os.close(writing)

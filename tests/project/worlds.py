@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from esteira.base.clock import EPOCH, SimulatedClock, to_micros
 from esteira.base.records import Label, Prediction
 from esteira.cli.main import main
+from esteira.data.checks import validate
 from esteira.features.point_in_time import point_in_time_join
 from esteira.monitoring.prediction_log import (
     encode_label,
@@ -207,7 +208,10 @@ def answer(station: Station, days: int) -> int:
 def _answers(station: Station, rows: pa.Table, end: datetime) -> list[bytes]:
     routes = station.routes.get(station.project.name)
     assert routes is not None
-    sources = {source.name: source.read(EPOCH, end) for source in station.project.tables}
+    sources = {
+        source.name: validate(source.read(EPOCH, end), source.checks, end).good
+        for source in station.project.tables
+    }
     views = [bind(view, sources[view.source]) for view in station.project.views]
     model = load_model(station, station.version(routes.champion.version))
     matrix = model.signature.encode_table(point_in_time_join(rows, views, at="asked_at"))

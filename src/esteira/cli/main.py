@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from esteira import __version__
-from esteira.base.errors import BadInput, EsteiraError, UnknownName
+from esteira.base.errors import BadInput, EsteiraError, MissingExtra, UnknownName
 from esteira.base.optional import load
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(usage.code or 0)
     except EsteiraError as known:
         print(f"esteira: {known}", file=sys.stderr)
-        return BAD if isinstance(known, BadInput) else FAILED
+        return BAD if isinstance(known, BadInput) or isinstance(known.__cause__, MissingExtra) else FAILED
     except KeyboardInterrupt:
         print("esteira: interrupted; the same command resumes", file=sys.stderr)
         return 130

@@ -8,6 +8,7 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from esteira.base.clock import to_micros
 from esteira.base.errors import EsteiraError
 from esteira.base.optional import load
 from esteira.cli.output import console
@@ -56,6 +57,8 @@ def run(arguments: Namespace) -> int:
         console().print(f"gateway {gateway.url}\npages   {site.url}\nstop with Ctrl-C", markup=False)
         while not stop.wait(arguments.every):
             try:
+                gateway.start()  # does nothing while it lives; one that died is back after a round
+                site.start()
                 _turn(station, ring, feed)
             except EsteiraError as refused:  # the gateway goes on answering
                 print(f"esteira: {refused}; tried again in {arguments.every:g} s", file=sys.stderr)
@@ -67,4 +70,6 @@ def _turn(station: Station, ring: Ring, feed: OnlineFeed) -> None:
     now = station.clock.now()
     if ring.ingest(now):
         feed.catch_up(station.tables, now)
+    else:
+        feed.advance(to_micros(now))  # windows end as time passes, also when nothing comes
     ring.tick(now)

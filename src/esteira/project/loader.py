@@ -13,6 +13,8 @@ from esteira.project.definition import Project
 if TYPE_CHECKING:
     from pathlib import Path
 
+PREFIX = "esteira_project_"  # of the module that a project file becomes, so that it shadows no other
+
 
 class ProjectFileBroken(BadInput):
     """A project file that cannot be executed, or that defines no project."""
@@ -29,7 +31,7 @@ def load_project(path: Path) -> Project:
     """
     if not path.is_file():
         raise NotFound("project file", str(path), "name it under [project] file in esteira.toml")
-    name = f"esteira_project_{path.stem}"
+    name = f"{PREFIX}{path.stem}"
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ProjectFileBroken(path, "is not a Python file; give it the ending .py")

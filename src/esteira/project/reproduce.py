@@ -12,6 +12,7 @@ from esteira.pipelines.artifacts import ArtifactStore
 from esteira.pipelines.execution import StepFailed
 from esteira.pipelines.journal import Journal
 from esteira.pipelines.why import MISSING, changes
+from esteira.project.loader import PREFIX
 from esteira.project.running import run_again
 
 if TYPE_CHECKING:
@@ -112,4 +113,4 @@ def _changed(before: Journal, now: Journal, record: StepRecord, outcome: Outcome
         return ""
     theirs = {name: each for name, each in old.parts["inputs"].items() if name in outcome.steps}
     said = changes(old.parts, {**new.parts, "inputs": {**new.parts["inputs"], **theirs}})
-    return "" if said == MISSING else said.removeprefix("ran: ")
+    return "" if said == MISSING else said.removeprefix("ran: ").replace(PREFIX, "")

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from esteira.serving.routes import Routes
 
 
+UNNOTICED_S = 0.001  # a champion counts as this slow at least: nobody waits for microseconds, and caches vary
+
+
 def start_canary(station: Station, number: int, reason: str) -> Routes:
     """Begin the rollout of a version at the plan's first share.
 
@@ -183,5 +186,5 @@ def _health(rows: pa.Table, rollout: Rollout) -> Health:
     mine, other = version == rollout.challenger_version, version == rollout.champion_version
     ratio = None
     if mine.any() and other.any():
-        ratio = float(np.median(latency[mine]) / max(float(np.median(latency[other])), 1e-9))
+        ratio = float(np.median(latency[mine]) / max(float(np.median(latency[other])), UNNOTICED_S))
     return Health(int(mine.sum()), 0, int(np.count_nonzero(~np.isfinite(score[mine]))), ratio)

@@ -18,8 +18,8 @@ class PortInUse(BadInput):
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(
-            f"port {port} on {host} is in use; stop what listens there, or choose another with "
-            "ESTEIRA_GATEWAY_PORT or [gateway] port in esteira.toml"
+            f"port {port} on {host} is in use; stop what listens there, or choose another: "
+            "ESTEIRA_GATEWAY_PORT for the gateway, ESTEIRA_WEB_PORT for the pages, or `port` in esteira.toml"
         )
         self.host, self.port = host, port
 

@@ -116,7 +116,7 @@ SOURCES = (
     TableSource(
         "events",
         _published(events),
-        checks=(NotNull(("event_id", "failed")), InRange("load", 0.3, 99.7), Unique(("event_id",))),
+        checks=(NotNull(("event_id", "failed")), InRange("load", 0.5, 99.5), Unique(("event_id",))),
     ),
     TableSource("measurements", _published(measurements), checks=(InRange("heat", -40, 60),)),
 )

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+from tests.project.worlds import answer
+
+from esteira.base.errors import NotFound
+from esteira.monitoring.prediction_log import vectors_of
+from esteira.project.rescoring import Rescorer
+from esteira.serving.runtimes import open_runtime
+
+if TYPE_CHECKING:
+    from esteira.project.station import Station
+
+
+def test_the_version_that_answered_says_the_same_again(station: Station) -> None:
+    answer(station, 1)
+    rows = station.tables.read("predictions")
+    assert Rescorer(station).scores(rows, 1).tolist() == rows["score"].to_pylist()
+
+
+def test_another_version_says_what_it_would_have_said(two: Station) -> None:
+    answer(two, 1)
+    rows, rescorer = two.tables.read("predictions"), Rescorer(two)
+    model = rescorer.model(2)
+    expected = open_runtime(model).predict(vectors_of(rows, len(model.signature.columns)))
+    np.testing.assert_array_equal(rescorer.scores(rows, 2), expected)
+    assert (rescorer.scores(rows, 2) != rescorer.scores(rows, 1)).any()
+
+
+@pytest.mark.slow
+def test_categories_that_only_one_version_knows_keep_their_meaning(played: Station) -> None:
+    rows, rescorer = played.tables.read("predictions"), Rescorer(played)
+    assert [rescorer.model(n).signature.columns[1].categories for n in (1, 3)] == [("a",), ("a", "b")]
+    scores = rescorer.scores(rows, 3)
+    own = pc.equal(rows["version"], 3).to_numpy()
+    assert own.any()
+    assert not own.all()
+    np.testing.assert_array_equal(scores[own], rows["score"].to_numpy()[own])
+    assert np.isfinite(rescorer.scores(rows, 1)).all()  # to the first, new firmware is missing
+
+
+def test_an_unknown_version_is_not_found(station: Station) -> None:
+    with pytest.raises(NotFound, match="version '9"):
+        Rescorer(station).model(9)
