@@ -168,7 +168,7 @@ def _drift(
     alerts = [
         station.alerts.observe(
             "drift", c.column, value=c.psi, enter=c.threshold, exit=0.8 * c.threshold, now=_judged_at(window),
-            message=f"{c.column} moved: PSI {c.psi:.3f}, threshold {c.threshold:.3f}",
+            message=f"{c.column} with PSI {c.psi:.3f}, threshold {c.threshold:.3f}",
             enough=c.verdict != "not enough data",
         )
         for c in found
