@@ -42,7 +42,7 @@ lint: $(DONE)/dev ## style, types, and the walls between the rooms
 	@$(BIN)/python -m ruff check --quiet src tests benchmarks
 	@$(BIN)/python -m ruff format --check --quiet src tests benchmarks
 	@$(BIN)/python -m mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-cache
 
 bench: $(DONE)/project ## every benchmark; one alone: make bench-startup
 	@short=; for area in $(AREAS); do \

@@ -41,9 +41,10 @@ def ingest_new(station: Station, until: datetime) -> dict[str, Ingested]:
     Raises: SourceFailed, and what `ingest` raises; of a batch that is refused the range stays open, so that
     the next time it is read together with what has come since.
     """
+    sources = station.project.tables  # a project that cannot be loaded leaves no trace
     station.state.ensure(_SCHEMA)
     came: dict[str, Ingested] = {}
-    for source in station.project.tables:
+    for source in sources:
         while (span := _begun(station, source, to_micros(until))) is not None:
             rows = read_source(source, from_micros(span[0]), from_micros(span[1]))
             if rows.num_rows:
