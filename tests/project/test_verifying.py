@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -80,6 +81,18 @@ def test_an_alias_that_is_not_what_serves_is_named(two: Station) -> None:
     two.registry.set_alias("pump", CHAMPION, 2)
     (problem,) = found(two, "routes")
     assert problem.startswith("version 1 serves, the registry's champion is 2")
+
+
+def test_a_bundle_that_serves_and_is_gone_is_named_with_the_mend(
+    station: Station, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(station.artifacts.folder(station.version(1).digest))
+    (problem,) = found(station, "routes")
+    assert problem == (
+        "version 1 serves, but its bundle is not among the artifacts; bring it back with: esteira deploy 1"
+    )
+    assert esteira("deploy", "1", "-C", str(station.settings.root), capsys=capsys)[0] == 0
+    assert problems(verify(station)) == []
 
 
 def test_a_champion_without_routes_is_named(station: Station) -> None:

@@ -113,6 +113,7 @@ class Days:
         station, before = self.station, self.station.clock.now() - self.rehearsal.step
         self.gateway = self._stack.enter_context(GatewayProcess(station.settings.root))
         self.client = self._stack.enter_context(ReplayClient(self.gateway.url))
+        self.ring.ingest(before)  # of a day that was cut off, what is known already
         feed = OnlineFeed(station.project.views, station.online)
         feed.catch_up(station.tables, before)
         published = publications(station.project.tables, before, self._until)
@@ -126,7 +127,8 @@ class Days:
 
     def pass_by(self, days: int = 1) -> None:
         for _ in range(days):
-            until = self.station.clock.now() + DAY
+            now = self.station.clock.now()
+            until = now - (now - EPOCH) % DAY + DAY  # the next midnight
             self._replay.until(until, self.station.project.name, self.ring.champion_signature())
             self.ring.ingest(until - self.rehearsal.step)
             self.ring.tick(until)

@@ -147,11 +147,17 @@ def champion_of(station: Station) -> ModelVersion | None:
 
 
 def load_model(station: Station, version: ModelVersion) -> Model:
-    """A registered model from the artifact store, digests checked; from the registry when it is not there."""
+    """A registered model from the artifact store, digests checked.
+
+    One that is not there comes from the registry and is put there, for gateways look nowhere else.
+    Raises: CorruptArtifact, NotFound.
+    """
     folder = station.artifacts.folder(version.digest)
-    if not folder.is_dir():
-        folder = station.registry.fetch(version.name, version.version)
-    return Model.load(folder)
+    if folder.is_dir():
+        return Model.load(folder)
+    model = Model.load(station.registry.fetch(version.name, version.version))
+    station.artifacts.put(model, Model)
+    return model
 
 
 def arm(name: str, version: ModelVersion, share: float) -> Arm:

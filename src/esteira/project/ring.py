@@ -58,6 +58,7 @@ class Ring:
     """The ring of one project. All that it knows is in the stores: any process may turn it, one at a time."""
 
     def __init__(self, station: Station) -> None:
+        _ = station.project  # one that cannot be loaded leaves no trace
         self._station = station
         self._story = Story(station.state)
         self._evidence: PairedEvidence | None = None

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from esteira.base.errors import EsteiraError
-from esteira.project.release import CHAMPION, load_model
+from esteira.project.release import CHAMPION
+from esteira.registry.bundle import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,10 +63,9 @@ def _models(station: Station) -> Finding:
     versions = [v for v in station.registry.versions(station.project.name) if v.digest]
     problems = []
     for version in versions:
-        copies: dict[str, Callable[[], object]] = {
-            "ours": partial(load_model, station, version),
-            "the registry's": partial(station.registry.fetch, version.name, version.version),
-        }
+        ours = station.artifacts.folder(version.digest)
+        copies: dict[str, Callable[[], object]] = {"ours": partial(Model.load, ours)} if ours.is_dir() else {}
+        copies["the registry's"] = partial(station.registry.fetch, version.name, version.version)
         for whose, check in copies.items():
             try:
                 check()
@@ -84,6 +84,12 @@ def _routes(station: Station) -> Finding:
     if said != serving:
         mend = "a round of esteira up completes a promotion, esteira deploy decides anew"
         problems.append(f"version {serving} serves, the registry's champion is {said}; {mend}")
+    for arm in routes.arms if routes is not None else ():
+        if not station.artifacts.folder(arm.digest).is_dir():
+            mend = f"bring it back with: esteira deploy {arm.version}"
+            problems.append(
+                f"version {arm.version} serves, but its bundle is not among the artifacts; {mend}"
+            )
     if routes is not None and len(routes.arms) > 1 and rollout is None:
         mend = "a round of esteira up completes what was cut off"
         problems.append(f"the traffic is split though no rollout is under way; {mend}")
