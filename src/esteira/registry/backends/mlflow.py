@@ -6,6 +6,7 @@ MLflow is loaded on first use, because that takes seconds.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sqlite3
@@ -186,6 +187,8 @@ class MlflowBackend:
                     os.environ.setdefault(variable, value)
                 os.environ.update(_NO_CALL_HOME)
                 client = load("mlflow:MlflowClient")  # raises MissingExtra, which an import would not
+                chatter = logging.getLogger("mlflow")  # which user code may have imported, and so set, before
+                chatter.setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
                 self.home.mkdir(parents=True, exist_ok=True)
                 if self._is_local:
                     self._create_database()
