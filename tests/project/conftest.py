@@ -86,12 +86,12 @@ def replayed(played: Station, tmp_path: Path) -> Station:
 
 @pytest.fixture(scope="session")
 def steady(empty_registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Station:
-    """Seven days of a world that does not change. Not to be changed."""
+    """Five days of a world that does not change. Not to be changed."""
     station = open_station(
         _deployed(_laid(tmp_path_factory.mktemp("steady") / "pump", empty_registry, STEADY))
     )
-    with Days(station, LIVE + 7 * 24 * HOUR) as days:
-        days.pass_by(7)
+    with Days(station, LIVE + 5 * 24 * HOUR) as days:
+        days.pass_by(5)
         days.all_drained()
     return station
 

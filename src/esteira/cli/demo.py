@@ -72,7 +72,6 @@ def run(arguments: Namespace) -> int:
 def _show(played: Played, talk: Console, folder: str) -> None:
     measured = played.report
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     parity, latency = measured.parity, (measured.latency_p50 * 1e6, measured.latency_p99 * 1e6)
     rate = played.answered / max(played.replay_seconds, 1e-9)
     parts = f"replay {played.replay_seconds:.1f} s, ring {played.ring_seconds:.1f} s"
@@ -91,7 +90,7 @@ def _show(played: Played, talk: Console, folder: str) -> None:
     rows += [(f"verified: {f.what}", _finding(f)) for f in played.findings]
     rows += [
         ("time", seconds),
-        ("peak memory", f"{peak:,.0f} MiB here, {children:,.0f} MiB in the largest child"),
+        ("peak memory", f"{peak:,.0f} MiB, the gateway not counted"),
     ]
     print_table("What was measured", ("what", "measured"), rows)
     talk.print(f"everything is in {folder}; look around with: esteira status -C {folder}", markup=False)

@@ -97,18 +97,17 @@ def test_a_demo_that_ends_before_it_begins_is_refused_before_anything_is_written
 
 
 @pytest.mark.slow
-def test_two_days_of_flights_are_answered_watched_and_verified(tmp_path: Path) -> None:
+def test_a_day_of_flights_is_answered_watched_and_verified(tmp_path: Path) -> None:
     heard: list[StoryEvent] = []
     said: list[tuple[str, float]] = []
     told = Told(heard.append, lambda what, at, done: said.append((what, done)))
-    end = GO_LIVE + timedelta(days=2)
+    end = GO_LIVE + timedelta(days=1)
     with Demo(tmp_path / "demo", told, end=end) as demo:
         played = demo.play()
     assert [event.kind for event in heard] == ["trained", "gates passed", "deployed"]
     assert [what for what, _ in said] == [
         "reading the flights of 2013",
         "training the first model",
-        "replaying flights",
         "replaying flights",
         "measuring",
     ]
@@ -118,11 +117,11 @@ def test_two_days_of_flights_are_answered_watched_and_verified(tmp_path: Path) -
     rehearsal = demo.station.project.rehearsal
     assert rehearsal is not None
     asked = [at for at in rehearsal.questions()["asked_at"].to_pylist() if GO_LIVE <= at < end]
-    assert played.report.predictions == len(asked) > 1_500  # not one is lost between gateway and table
+    assert played.report.predictions == len(asked) > 700  # not one is lost between gateway and table
     assert played.answered > len(asked)  # the labels too
     assert played.report.labelled > len(asked) / 2
     assert played.report.parity.differing == 0
-    assert played.report.parity.cells > 10_000
+    assert played.report.parity.cells > 5_000
     assert played.report.promoted == 0
     assert demo.station.clock.now() == end
     assert played.total_seconds > played.replay_seconds + played.ring_seconds
