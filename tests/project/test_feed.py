@@ -98,6 +98,19 @@ def test_catching_up_again_later_is_as_good_as_the_first_time(station: Station, 
     feed.advance(to_micros(LIVE + DAY + HOUR))  # and it goes on from there
 
 
+def test_following_sees_rows_whoever_brought_them_and_moves_windows_when_none_came(
+    station: Station, feed: OnlineFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed.follow(station.tables, LIVE - HOUR)
+    assert online(station, LIVE - HOUR) == offline(station, LIVE - HOUR)
+    ingest_new(open_station(station.settings.root), LIVE + HOUR)  # as `esteira run` beside `esteira up`
+    feed.follow(station.tables, LIVE + HOUR)
+    assert online(station, LIVE + HOUR) == offline(station, LIVE + HOUR)
+    monkeypatch.setattr(feed, "catch_up", None)  # nothing came: the tables are not read again
+    feed.follow(station.tables, LIVE + 2 * DAY)
+    assert {row["pump_day__runs"] for row in online(station, LIVE + 2 * DAY)} == {0.0}
+
+
 def test_a_table_that_is_not_there_yet_has_nothing_to_bring(fresh: Path) -> None:
     station = open_station(fresh)
     assert OnlineFeed(station.project.views, station.online).catch_up(station.tables, LIVE) == 0

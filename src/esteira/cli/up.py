@@ -8,7 +8,6 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from esteira.base.clock import to_micros
 from esteira.base.errors import EsteiraError
 from esteira.base.optional import load
 from esteira.cli.output import console
@@ -68,8 +67,6 @@ def run(arguments: Namespace) -> int:
 def _turn(station: Station, ring: Ring, feed: OnlineFeed) -> None:
     """One round: what the sources published, then all that is due."""
     now = station.clock.now()
-    if ring.ingest(now):
-        feed.catch_up(station.tables, now)
-    else:
-        feed.advance(to_micros(now))  # windows end as time passes, also when nothing comes
+    ring.ingest(now)
+    feed.follow(station.tables, now)  # windows end as time passes, also when nothing comes
     ring.tick(now)

@@ -33,6 +33,7 @@ class OnlineFeed:
 
     def __init__(self, views: Iterable[FeatureView], store: OnlineStore) -> None:
         self._store = store
+        self._seen: dict[str, int] = {}  # source table → the version that was last caught up with
         self._waiting: list[tuple[FeatureView, pa.Table]] = []
         self._plain: dict[str, list[FeatureView]] = defaultdict(list)
         self._windowed: dict[str, list[tuple[FeatureView, SlidingWindow]]] = defaultdict(list)
@@ -47,8 +48,8 @@ class OnlineFeed:
 
         A table that is not there yet has nothing to bring. May be called again at any later moment.
         """
-        written = 0
-        for source in sorted({*self._plain, *self._windowed} & {*tables.names()}):
+        written, self._seen = 0, self._versions(tables)
+        for source in self._seen:
             rows = tables.read(source)
             for view in self._plain[source]:
                 written += materialize(bind(view, rows), self._store, until=now).rows
@@ -56,6 +57,17 @@ class OnlineFeed:
                 written += materialize(bind(view, rows), self._store, until=now).rows
                 self._windowed[source][at] = (view, _caught_up(sliding.window, rows, now))
         return written
+
+    def follow(self, tables: TableStore, now: datetime) -> None:
+        """Bring the store to `now`: from the tables if anyone has made one grow, else windows only."""
+        if self._versions(tables) == self._seen:
+            self.advance(to_micros(now))
+        else:
+            self.catch_up(tables, now)
+
+    def _versions(self, tables: TableStore) -> dict[str, int]:
+        there = sorted({*self._plain, *self._windowed} & {*tables.names()})
+        return {source: tables.version(source).version for source in there}
 
     def push(self, source: str, rows: pa.Table) -> None:
         """Take rows of a source table that have just been published; `advance` stores them."""

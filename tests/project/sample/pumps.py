@@ -190,7 +190,9 @@ project = Project(
         Gate("log_loss", not_worse_than="champion"),
     ],
     baseline="baseline",
-    rollout=Canary((0.25, 1.0), timedelta(days=1), 40, timedelta(days=12), margin=0.05),
+    rollout=Canary(
+        (0.25, 1.0), timedelta(days=1), 40, timedelta(days=12), margin=0.05, max_latency_ratio=100
+    ),
     monitors=[
         drift(false_alarms=1, per=timedelta(days=365), window=timedelta(days=2), minimum=50),
         performance("roc_auc", window=timedelta(days=2), tolerance=0.1, minimum=50),
