@@ -20,12 +20,13 @@ def run(arguments: Namespace) -> int:
 
     found = reproduce(open_station(arguments.folder), arguments.version)
     if arguments.json:
-        print_json({"equal": found.equal, "result": found})
+        print_json({"equal": found.equal, "reason": found.reason, "result": found})
     else:
         rows = ((step, "equal" if same else "differs") for step, same in found.steps.items())
         print_table(f"Version {found.version}, built again", ("step", "bytes"), rows)
-        verdict = (
-            "the bytes are equal" if found.equal else f"the bytes differ, first at step {found.differing!r}"
-        )
-        console().print(f"{verdict}: registered {found.expected[:12]}, rebuilt {found.found[:12]}")
+        verdict = "the bytes are equal"
+        if not found.equal:
+            verdict = f"the bytes differ, first at step {found.differing!r}: {found.reason}"
+        compared = f"registered {found.expected[:12]}, rebuilt {found.found[:12]}"
+        console().print(f"{verdict}\n{compared}", markup=False)
     return 0 if found.equal else 1
