@@ -178,7 +178,7 @@ def test_a_follower_survives_what_its_tick_raises(world: World, caplog: pytest.L
     world.live.watch(tick)
     world.routes.set(deployment(world.artifacts, tree_model(-1.0)))
     assert until(lambda: "late" in world.live.models)
-    assert "trying again" in caplog.text
+    assert until(lambda: "trying again" in caplog.text)
 
 
 def test_closing_ends_the_thread(world: World) -> None:
