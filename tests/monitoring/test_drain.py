@@ -16,6 +16,7 @@ from tests.contracts.prediction_sink import prediction
 from esteira.base.errors import UnknownScheme
 from esteira.base.records import Label, TableVersion
 from esteira.base.sqlite import Database
+from esteira.data.tables.delta import DeltaTables
 from esteira.monitoring.drain import Drained, drain
 from esteira.monitoring.prediction_log import LabelLog, PredictionLog
 from esteira.monitoring.segments import segments
@@ -208,13 +209,12 @@ drain(f"file:{place}/log", append, Database(f"sqlite:{place}/state.db", ""))
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["before", "after"])
 def test_a_drain_killed_beside_its_append_loses_and_doubles_nothing(tmp_path: Path, where: str) -> None:
-    tables_of = pytest.importorskip("esteira.data.tables.delta")
     for part in range(4):
         _write(tmp_path, range(part * 25, part * 25 + 25))
     victim = subprocess.run([sys.executable, "-c", _VICTIM, str(tmp_path), where], check=False)
     assert victim.returncode == -9
     _write(tmp_path, range(100, 130))
-    tables = tables_of.DeltaTables(f"delta:{tmp_path}/tables")
+    tables = DeltaTables(f"delta:{tmp_path}/tables")
 
     def append(name: str, rows: pa.Table, token: str) -> TableVersion:
         found: TableVersion = tables.append(name, rows, token=token)

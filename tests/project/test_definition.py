@@ -11,8 +11,6 @@ from esteira.base.errors import BadInput, UnknownName
 from esteira.features.views import FeatureView
 from esteira.pipelines.step import step
 from esteira.project.definition import (
-    DriftMonitor,
-    PerformanceMonitor,
     Project,
     Rehearsal,
     TableSource,
@@ -112,10 +110,3 @@ def test_a_metric_is_watched_once_and_drift_is_watched_once() -> None:
 def test_an_unknown_metric_is_refused_where_it_is_written() -> None:
     with pytest.raises(UnknownName, match="did you mean 'roc_auc'"):
         performance("rocauc")
-
-
-def test_the_first_monitor_of_a_kind_is_found() -> None:
-    found = project(monitors=[performance("brier"), drift(false_alarms=2)])
-    assert found.monitor_of(DriftMonitor) == drift(false_alarms=2)
-    assert found.monitor_of(PerformanceMonitor) == performance("brier")
-    assert project().monitor_of(DriftMonitor) is None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from esteira import __version__
 from esteira.base.errors import BadInput, EsteiraError, MissingExtra, UnknownName
@@ -45,7 +45,7 @@ VERBS = {
 class _Parser(argparse.ArgumentParser):
     """Tells the mend with the usage error, and exits with 2."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> NoReturn:
         self.exit(BAD, f"esteira: {message}\nsee: {self.prog} --help\n")
 
 

@@ -148,10 +148,6 @@ class Project:
         if self.rehearsal is not None and self.rehearsal.answers not in sources:
             raise UnknownName("table (answers of the rehearsal)", self.rehearsal.answers, sources)
 
-    def monitor_of(self, kind: type) -> DriftMonitor | PerformanceMonitor | None:
-        """The first monitor of a kind."""
-        return next((m for m in self.monitors if isinstance(m, kind)), None)
-
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 _OURS = (PREDICTIONS, LABELS)

@@ -53,7 +53,7 @@ def listening(host: str, port: int) -> Iterator[tuple[str, int]]:
     """
     with reserve(host, port) as held:
         host, port = held.getsockname()[:2]
-        print(json.dumps({"url": url_of(host, port), "pid": os.getpid()}), flush=True)  # noqa: T201
+        print(json.dumps({"url": url_of(host, port), "pid": os.getpid()}), flush=True)  # noqa: T201 - a door
         if not shares_ports():
             held.close()
         yield host, port

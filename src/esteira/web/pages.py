@@ -12,7 +12,7 @@ from esteira.project.overview import table_states, traffic
 from esteira.web.charts import Point, line_chart, share_bar, stacked_bars
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from esteira.project.observations import Observation
@@ -101,10 +101,9 @@ def models(station: Station, say: Words) -> list[Section]:
     ]
 
 
-def _metrics(metrics: object) -> str:
-    values = dict(metrics)  # type: ignore[call-overload]
-    whole = [name for name in values if not name.endswith(("_low", "_high"))]
-    return ", ".join(f"{name} {values[name]:.3f}" for name in sorted(whole))
+def _metrics(metrics: Mapping[str, float]) -> str:
+    whole = [name for name in metrics if not name.endswith(("_low", "_high"))]
+    return ", ".join(f"{name} {metrics[name]:.3f}" for name in sorted(whole))
 
 
 def traffic_page(station: Station, say: Words) -> list[Section]:
