@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from esteira.base.optional import load
 
 if TYPE_CHECKING:
+    from esteira.features.transforms.on_demand import on_demand as on_demand
     from esteira.features.views import FeatureView as FeatureView
     from esteira.pipelines.step import step as step
     from esteira.project.definition import Project as Project
@@ -35,6 +36,7 @@ _FACE = {
     "Retrain": "esteira.retraining.policy:RetrainPolicy",
     "TableSource": "esteira.project.definition:TableSource",
     "drift": "esteira.project.definition:drift",
+    "on_demand": "esteira.features.transforms.on_demand:on_demand",
     "performance": "esteira.project.definition:performance",
     "step": "esteira.pipelines.step:step",
 }
@@ -50,6 +52,7 @@ __all__ = [
     "TableSource",
     "__version__",
     "drift",
+    "on_demand",
     "performance",
     "step",
 ]

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.contracts.database import SCHEMA as STEPS
+from tests.contracts.database import DatabaseContract
 
 from esteira.base.errors import CorruptArtifact, EsteiraError, StorageUnwritable
 from esteira.base.sqlite import Database
@@ -37,6 +39,11 @@ for turn in range(100):
     with database.transaction() as writer:
         writer.execute("UPDATE step SET at = at + 1")
 """
+
+
+class TestDatabase(DatabaseContract):
+    def open(self, folder: Path, schema: str = STEPS) -> Database:
+        return Database(f"sqlite:{folder}/steps.db", schema)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ def test_a_prediction_is_walked_back_to_its_data(esteira: Command, lived_folder:
     assert (code, err) == (0, "")
     assert "this one took the challenger" in words
     assert "facts@0" in words
+    assert re.search("training set │ [0-9a-f]{12} ", words)
     assert "seed=8" in words
     assert "walk on with: esteira reproduce 2" in words
 

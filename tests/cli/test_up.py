@@ -4,12 +4,14 @@ import os
 import signal
 import socket
 import subprocess
+import time
 import urllib.request
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.cli.test_main import COMMAND
+from tests.project.pushing import NOON, SETTINGS, lay_pumps, reading, send
 from tests.web.stations import PROJECT, copy_of, lay_down
 
 if TYPE_CHECKING:
@@ -45,9 +47,9 @@ def test_a_port_in_use_is_said_with_the_mend(
     assert len(err.splitlines()) == 1
 
 
-def started(folder: Path) -> tuple[subprocess.Popen[str], str, str]:
+def started(folder: Path, every: str = "0.2") -> tuple[subprocess.Popen[str], str, str]:
     """`esteira up`, and the addresses that it told."""
-    command = [*COMMAND, "up", "--every", "0.2", "-C", str(folder)]
+    command = [*COMMAND, "up", "--every", every, "-C", str(folder)]
     up = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -98,3 +100,26 @@ def test_a_source_that_fails_is_told_and_does_not_stop_the_gateway(tmp_path: Pat
         up.terminate()
         up.communicate(timeout=40)
     assert up.returncode == 0
+
+
+def test_a_pushed_row_is_readable_well_before_the_next_round_and_the_pages_show_it(tmp_path: Path) -> None:
+    settings = SETTINGS.split("\n", 1)[1]  # on the machine's own clock
+    up, gateway, pages = started(lay_pumps(tmp_path / "pumps", settings), every="600")
+    try:
+        for number in range(5):
+            sent = send(f"{gateway}/push/readings", {"rows": [reading("p0", NOON, 1.5, number)]})
+            assert sent[0] == 202
+            until = time.monotonic() + 10
+            while online(gateway) != [1.5, number]:
+                assert time.monotonic() < until
+        with urllib.request.urlopen(f"{pages}/data?lang=en", timeout=10) as answer:
+            assert "readings" in answer.read().decode()
+    finally:
+        up.send_signal(signal.SIGINT)
+        _, err = up.communicate(timeout=40)
+    assert (up.returncode, err) == (0, "")
+
+
+def online(gateway: str) -> list[float] | None:
+    status, answer = send(f"{gateway}/features/pump?pump=p0")
+    return None if status == 404 else answer["values"][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -43,6 +44,12 @@ def batch(*rows: Cells) -> pa.Table:
     ]
     columns = {name: pa.array([row[at] for row in rows], kind) for at, (name, kind) in enumerate(kinds)}
     return pa.table(columns | {name: columns[name].cast(UTC_MICROS) for name in ("event_ts", "known_at")})
+
+
+def noted(columns: dict[str, Any], keys: int, at: int = 1) -> pa.Table:
+    """Rows of the keys "0", "1", … at one moment, with other columns of any type."""
+    times = pa.array([at] * keys, pa.int64()).cast(UTC_MICROS)
+    return pa.table({"k": [str(key) for key in range(keys)], "event_ts": times, **columns})
 
 
 origins = st.sampled_from(["JFK", "", "é", None])
@@ -97,6 +104,12 @@ class OnlineStoreContract:
         found = store.read("weather", ("JFK", "6"))
         assert found is not None
         assert found.values[0] == stays
+
+    def test_a_sync_changes_nothing_that_is_read(self, store: OnlineStore) -> None:
+        store.sync()
+        store.write(WEATHER, batch(("JFK", 6, 5, 5, 1.0, None)))
+        store.sync()
+        assert store.read("weather", ("JFK", "6")) == StoredRow(5, 5, (1.0, None))
 
     def test_writing_the_same_again_keeps_nothing(self, store: OnlineStore) -> None:
         rows = batch(("JFK", 6, 5, 5, 1.0, None), ("JFK", 6, 5, 5, 2.0, None))
@@ -189,7 +202,7 @@ class OnlineStoreContract:
             ("temp", None, UnknownName),
             ("origin", None, UnknownName),
             ("origin", pa.array([1.5, 2.5]), WrongKey),
-            ("temp", pa.array(["mild", "cold"]), WrongFeature),
+            ("temp", pa.array([b"mild", b"cold"]), WrongFeature),
             ("event_ts", pa.array([1, 2], pa.timestamp("us")), NaiveTime),
             ("event_ts", pa.array([1, None], UTC_MICROS), NullTime),
         ],
@@ -201,6 +214,95 @@ class OnlineStoreContract:
         with pytest.raises(error):
             store.write(WEATHER, rows if column is None else rows.append_column(name, column))
         assert store.read_many([("weather", ("JFK", "6")), ("weather", ("EWR", "6"))]) == [None, None]
+
+    def test_texts_and_numbers_are_read_as_they_were_written(self, store: OnlineStore) -> None:
+        columns = {
+            "note": pa.array(["", "é\x00\n|,", None, "x" * 100_000]),
+            "n": [0.5, None, 2.0, 3.0],
+            "city": pa.array(["São Paulo", None, None, "東京"]).dictionary_encode(),
+            "flag": [True, False, None, True],
+        }
+        view = FeatureView("t", ("k",), ("note", "n", "city", "flag"), "t")
+        store.write(view, noted(columns, 4))
+        found = store.read_many([("t", (str(number),)) for number in range(4)])
+        assert [row and row.values for row in found] == [
+            ("", 0.5, "São Paulo", 1.0),
+            ("é\x00\n|,", None, None, 0.0),
+            (None, 2.0, None, None),
+            ("x" * 100_000, 3.0, "東京", 1.0),
+        ]
+        assert store.views() == {"t": Layout(("k",), view.features, ("text", "number", "text", "number"))}
+
+    @pytest.mark.parametrize(("column", "kind"), [(pa.array(["x"]), "text"), (pa.array([7.0]), "number")])
+    def test_a_feature_of_nulls_without_a_type_may_become_either(
+        self, store: OnlineStore, column: pa.Array, kind: str
+    ) -> None:
+        view = FeatureView("t", ("k",), ("f", "g"), "t")
+        store.write(view, noted({"f": pa.nulls(2), "g": [1.0, 2.0]}, 2))
+        assert store.views()["t"].kinds == ("unknown", "number")
+        store.write(view, noted({"f": column, "g": [3.0]}, 1, at=2))
+        store.write(view, noted({"f": pa.nulls(1), "g": [4.0]}, 1, at=1))
+        assert store.views()["t"].kinds == (kind, "number")
+        found = store.read_many([("t", ("0",)), ("t", ("1",))])
+        assert found == [StoredRow(2, 2, (column[0].as_py(), 3.0)), StoredRow(1, 1, (None, 2.0))]
+
+    def test_a_number_cannot_become_text_under_its_rows_nor_text_a_number(self, store: OnlineStore) -> None:
+        view = FeatureView("t", ("k",), ("f", "g"), "t")
+        store.write(view, noted({"f": ["x"], "g": [1.0]}, 1))
+        for changed in ({"f": [1.0], "g": [1.0]}, {"f": ["x"], "g": ["y"]}):
+            with pytest.raises(ViewChanged, match=r"stored as \(k\) → \(f: text, g\)"):
+                store.write(view, noted(changed, 1, at=9))
+        assert store.read("t", ("0",)) == StoredRow(1, 1, ("x", 1.0))
+
+    def test_the_layouts_of_all_views_are_known_with_their_last_ttl(self, store: OnlineStore) -> None:
+        assert store.views() == {}
+        long = replace(PLAIN, name="n" * 600)
+        for view in (WEATHER, replace(WEATHER, version=2, ttl=timedelta(0)), long):
+            store.write(view, batch(("JFK", 6, 5, 5, 1.0, 2.0)))
+        store.write(replace(WEATHER, ttl=timedelta(1)), batch(("JFK", 6, 4, 4, 1.0, 2.0)))
+        ttls = {name: layout.ttl_us for name, layout in store.views().items()}
+        assert ttls == {"weather": 86_400_000_000, "weather_v2": 0, long.name: None}
+        assert store.layout("weather") == store.views()["weather"]
+
+    def test_many_views_are_written_together_or_not_at_all(self, store: OnlineStore) -> None:
+        store.write(PLAIN, batch(("JFK", 6, 5, None, 1.0, None)))
+        newer = batch(("JFK", 6, 9, 9, 2.0, 2.0), ("EWR", 6, 9, 9, 2.0, 2.0))
+        with pytest.raises(ViewChanged):
+            store.write_many([(WEATHER, newer), (replace(PLAIN, features=("temp",)), newer)])
+        assert store.read("weather", ("JFK", "6")) is None
+        assert [*store.views()] == ["plain"]
+        older = batch(("JFK", 6, 8, 8, 3.0, 3.0))
+        assert store.write_many([(WEATHER, newer), (PLAIN, newer), (PLAIN, older)]) == 4
+        assert store.read("plain", ("JFK", "6")) == StoredRow(9, 9, (2.0, 2.0))
+        assert store.write_many([]) == 0
+
+    def test_versions_compare_as_whole_numbers_of_any_size_and_sign(self, store: OnlineStore) -> None:
+        edges = [-(2**62), -(2**33), -(2**32) - 1, -1, 0, 2**31, 2**32 - 1, 2**32, 2**53, 2**53 + 1, 2**62]
+        versions = [(event, 0) for event in edges] + [(2**62, edge) for edge in edges[5:]]
+        for number, (event, sequence) in enumerate(versions):
+            rows = batch(("JFK", 6, event, None, float(number), None))
+            assert store.write(PLAIN, rows.append_column("_seq", pa.array([sequence]))) == int(
+                versions.index((event, sequence)) == number
+            )
+        for number, (event, sequence) in enumerate(versions[:-1]):
+            rows = batch(("JFK", 6, event, None, float(number), None))
+            assert store.write(PLAIN, rows.append_column("_seq", pa.array([sequence]))) == 0
+
+    def test_huge_and_strange_keys_are_told_apart(self, store: OnlineStore) -> None:
+        keys = ["k" * 200_000, "k" * 199_999 + "l", "é" * 300, "\n", "'; DROP TABLE", "{x}", "*", "%", "🛫"]
+        view = FeatureView("t", ("k",), ("f",), "t")
+        times = pa.array([1] * len(keys), pa.int64()).cast(UTC_MICROS)
+        store.write(view, pa.table({"k": keys, "event_ts": times, "f": range(len(keys))}))
+        found = store.read_many([("t", (key,)) for key in keys])
+        assert [row and row.values for row in found] == [(float(n),) for n in range(len(keys))]
+
+    def test_ten_thousand_keys_are_written_and_read_at_once(self, store: OnlineStore) -> None:
+        view = FeatureView("t", ("k",), ("f", "g"), "t")
+        start = time.monotonic()
+        assert store.write(view, noted({"f": range(10_000), "g": ["x"] * 10_000}, 10_000)) == 10_000
+        found = store.read_many([("t", (str(number),)) for number in range(10_000)])
+        assert time.monotonic() - start < 20  # a tenth of a second on an idle machine
+        assert [row and row.values for row in found] == [(float(n), "x") for n in range(10_000)]
 
     def test_a_store_that_is_opened_to_read_is_not_written(self, tmp_path: Path) -> None:
         store = self.open(tmp_path, readonly=True)

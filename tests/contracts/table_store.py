@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.contracts.tables import NOON, TableContract, flights, seen
 
 from esteira.base.clock import SimulatedClock, from_micros
 from esteira.base.errors import BadInput, NaiveTime, NotFound, UnknownName
@@ -22,34 +23,10 @@ from esteira.data.tables.schema import TIME, SchemaChanged
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from esteira.base.ports import Clock
     from esteira.data.tables.port import TableStore
 
-NOON = datetime(2013, 7, 1, 12, tzinfo=UTC)
 
-
-def flights(*miles: float | None) -> pa.Table:
-    return pa.table(
-        {"miles": pa.array(miles, pa.float64()), "carrier": pa.array(["UA"] * len(miles), pa.string())}
-    )
-
-
-def seen(*minutes: int | None) -> pa.Table:
-    """Rows with a time, so many minutes after noon."""
-    at = [None if m is None else NOON + timedelta(minutes=m) for m in minutes]
-    return pa.table({"at": pa.array(at, TIME), "n": pa.array(range(len(minutes)), pa.int64())})
-
-
-class TableStoreContract:
-    """Subclass it and give `open`."""
-
-    def open(self, folder: Path, clock: Clock) -> TableStore:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def tables(self, tmp_path: Path) -> TableStore:
-        return self.open(tmp_path, SimulatedClock(start=NOON))
-
+class TableStoreContract(TableContract):
     # Versions
 
     def test_a_table_begins_with_its_first_rows(self, tables: TableStore) -> None:
@@ -310,6 +287,12 @@ class TableStoreContract:
         tables.append("flights", flights(1))
         tables.append("flights", flights(2).select(["carrier", "miles"]))
         assert tables.read("flights").equals(pa.concat_tables([flights(1), flights(2)]))
+
+    def test_a_column_with_the_name_of_the_positions_is_refused(self, tables: TableStore) -> None:
+        for name in ("_seq", "_SEQ"):
+            with pytest.raises(BadInput, match="column _seq is kept for the positions of rows; rename it"):
+                tables.append("flights", flights(1).rename_columns([name, "carrier"]))
+        assert tables.names() == []
 
     # Health
 

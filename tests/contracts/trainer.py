@@ -17,7 +17,9 @@ import pytest
 from esteira.base.errors import BadInput, UnknownName
 from esteira.monitoring.metrics import roc_auc
 from esteira.registry.bundle import Model
+from esteira.registry.encodings import UnfitEncoding
 from esteira.registry.signature import Signature, WrongInput, infer_signature
+from esteira.training.encodings import Keep, OneHot, Ordinal, Robust, Standard, Target
 from esteira.training.examples import UnusableTarget
 from esteira.training.trainers import open_trainer
 
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
     from esteira.training.trainers.port import Trainer
 
 COLUMNS = ("miles", "wind gust", "carrier", "dest[3]")
+ENCODE = {
+    "miles": Robust(),
+    "wind gust": Standard(impute=True),
+    "carrier": Target(),
+    "dest[3]": OneHot(),
+}
 
 
 def flights(rows: int = 1500, seed: int = 3) -> pa.Table:
@@ -174,6 +182,37 @@ class TrainerContract:
     def test_a_table_without_a_column_names_it(self, table: pa.Table) -> None:
         with pytest.raises(WrongInput, match="'miles' must be in the table"):
             self.open().fit(table.drop_columns(["miles"]), signature_of(table), seed=7)
+
+    def test_a_model_with_encodings_learns_and_repeats(self, table: pa.Table) -> None:
+        model = self.fit(table, encode=ENCODE)
+        unseen = flights(seed=4)
+        assert model.encodings is not None
+        matrix = model.encodings.encode_matrix(model.signature.encode_table(unseen))
+        assert roc_auc(unseen["late"].cast("float64").to_numpy(), self.score(model, matrix)).low > 0.8
+        assert self.fit(table, encode=ENCODE, threads=2) == model
+
+    def test_encodings_leave_the_signature_raw_and_are_told_in_the_facts(self, table: pa.Table) -> None:
+        model = self.fit(table, ("miles", "carrier"), encode={"carrier": Target(folds=3)})
+        assert model.signature == signature_of(table, ("miles", "carrier"))
+        assert model.native_signature.names == ("miles", "carrier~target")
+        assert model.facts["encode"] == {"carrier": "Target(folds=3, smoothing=20.0)"}
+
+    @pytest.mark.parametrize("encode", [None, {}, {"carrier": Keep()}])
+    def test_without_encodings_a_model_is_what_it_always_was(
+        self, encode: dict[str, Keep] | None, table: pa.Table, model: Model
+    ) -> None:
+        assert self.fit(table, encode=encode) == model
+        assert model.encodings is None
+
+    def test_an_encoding_of_another_kind_of_column_is_refused(self, table: pa.Table) -> None:
+        with pytest.raises(UnfitEncoding, match="'carrier' cannot be encoded by standard: it is a category"):
+            self.fit(table, encode={"carrier": Standard()})
+        with pytest.raises(UnfitEncoding, match="'miles' cannot be encoded by ordinal: it is a number"):
+            self.fit(table, encode={"miles": Ordinal()})
+
+    def test_an_encoding_of_an_unknown_column_is_refused(self, table: pa.Table) -> None:
+        with pytest.raises(UnknownName, match="did you mean 'carrier'"):
+            self.fit(table, encode={"carier": OneHot()})
 
     def test_an_unknown_option_is_refused(self, table: pa.Table) -> None:
         with pytest.raises(UnknownName, match="option of"):

@@ -15,7 +15,7 @@ from tests.data.disks import files_of_at_most
 from esteira.base.clock import SimulatedClock
 from esteira.base.errors import NotFound, StorageUnwritable
 from esteira.data.checks import BatchRefused, Fresh, InRange, NotNull, Unique
-from esteira.data.ingestion import Ingested, ingest, quarantine_of
+from esteira.data.ingestion import Ingested, declare, ingest, quarantine_of
 from esteira.data.tables import open_tables
 from esteira.data.tables.schema import SchemaChanged
 from esteira.governance.ledger import AuditLedger
@@ -206,3 +206,46 @@ def test_accepted_and_quarantined_add_up_to_the_input_whatever_is_killed(
         given_rows = [row for rows, _, _ in batches for row in rows]
         assert sorted(kept, key=repr) == sorted(given_rows, key=repr)
         assert all(row["_reason"] for row in bad)
+
+
+# Declared schemas
+
+WIDER = pa.schema([("id", pa.int64()), ("gate", pa.string()), ("miles", pa.int64())])
+
+
+def test_declared_columns_come_to_the_table_and_to_that_of_its_bad_rows(desk: Desk) -> None:
+    desk.ingest(batch((1, 5), (2, 99)))
+    rows = batch((3, 6), (4, 98)).append_column("gate", pa.array(["B12", "C3"]))
+    desk.ingest(declare(desk.tables, "flights", WIDER, rows, audit=desk.audit))
+    good, bad = desk.state()
+    assert good == [{"id": 1, "miles": 5, "gate": None}, {"id": 3, "miles": 6, "gate": "B12"}]
+    assert [(row["id"], row["gate"]) for row in bad] == [(2, None), (4, "C3")]
+    said = [(e.resource, e.facts) for e in desk.audit.events() if e.action == "data.evolve"]
+    assert said == [(name, {"columns": ["gate"]}) for name in ("flights", "flights_quarantine")]
+    declare(desk.tables, "flights", WIDER, rows, audit=desk.audit)
+    assert desk.tables.version("flights").version == 2
+
+
+def test_a_new_table_begins_with_the_declared_columns_and_types(desk: Desk) -> None:
+    rows = pa.table({"miles": pa.array([5], pa.int64()), "gate": pa.nulls(1), "id": [1]})
+    found = declare(desk.tables, "flights", WIDER, rows, audit=desk.audit)
+    assert found.schema == WIDER
+    assert desk.tables.names() == []
+    assert [event.action for event in desk.audit.events()] == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "schema", "said"),
+    [
+        (batch((1, 5)), WIDER, "gate is missing"),
+        (batch((1, 5)), pa.schema([("id", pa.int64()), ("miles", pa.string())]), "miles is int64, expected"),
+        (batch((1, 5)).select(["id"]), pa.schema([("id", pa.int64())]), "miles is missing; keep them"),
+    ],
+)
+def test_what_contradicts_the_declaration_is_refused_and_nothing_is_written(
+    desk: Desk, rows: pa.Table, schema: pa.Schema, said: str
+) -> None:
+    desk.ingest(batch((1, 5)))
+    with pytest.raises(SchemaChanged, match=said):
+        declare(desk.tables, "flights", schema, rows, audit=desk.audit)
+    assert desk.tables.version("flights").version == 0

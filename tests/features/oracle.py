@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from datetime import timedelta
+from fractions import Fraction
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from esteira.features.views import BoundView
-    from esteira.features.windows import Window
+    from esteira.features.windows.measures import Measure
+    from esteira.features.windows.sliding import Window
 
 Row = dict[str, Any]
 # Glued together, ("1", "23") and ("12", "3") are one text.
@@ -123,32 +126,60 @@ def joined(spine: pa.Table, views: Iterable[BoundView], *, as_known: bool = True
         for question, row in zip(asked, result, strict=True):
             status, found = answer(bound.view, rows, question, as_known=as_known)
             for feature in bound.view.features:
-                row[f"{bound.view.qualified}__{feature}"] = None if found is None else found[feature]
-            row[f"{bound.view.qualified}__status"] = status
+                value = None if found is None else found[feature]
+                row[f"{bound.view.qualified}__{feature}"] = value
+                is_null = status == "present" and value is None
+                row[f"{bound.view.qualified}__{feature}__status"] = "null" if is_null else status
     return result
 
 
-def windowed(events: pa.Table, window: Window, column: str) -> list[Row]:
-    """Count, sum and mean of `column` at every boundary where a key's window changed."""
-    held: dict[tuple[Any, ...], dict[int, Counter[int]]] = defaultdict(lambda: defaultdict(Counter))
+def windowed(events: pa.Table, window: Window) -> list[Row]:
+    """A window's measures at every boundary where a key's window changed."""
+    contents: dict[tuple[Any, ...], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
     rows = plain(events)
     for number, row in enumerate(rows):
-        key = tuple(row[name] for name in window.keys)
-        if None in key:
+        key, at = tuple(row[name] for name in window.keys), row[window.time]
+        known = at if window.created is None else row[window.created]
+        if None in key or known is None:
             continue
-        first = row[window.time] - row[window.time] % window.hop_us
+        first = at - at % window.hop_us
         for boundary in range(first, first + window.length_us + 2 * window.hop_us, window.hop_us):
-            if boundary - window.length_us <= row[window.time] < boundary:
-                held[key][boundary][number] += 1
-            else:
-                held[key][boundary] += Counter()
+            counts = boundary - window.length_us <= at < boundary and known <= boundary
+            contents[key][boundary] |= {number} if counts else set()
     found = []
-    for key, boundaries in held.items():
+    for key, boundaries in contents.items():
         for boundary in sorted(boundaries):
             content = boundaries[boundary]
-            if content != boundaries.get(boundary - window.hop_us, Counter()):
-                values = [rows[n][column] for n in content.elements() if rows[n][column] is not None]
-                mean = sum(values) / len(values) if values else None
-                measures = {"n": content.total(), "total": sum(values), "mean": mean}
+            if content != boundaries.get(boundary - window.hop_us, set()):
+                oldest_first = sorted(content, key=lambda n: (rows[n][window.time], rows[n].get("_seq", n)))
+                measures = {
+                    name: measured(each, [rows[n] for n in oldest_first])
+                    for name, each in window.measures.items()
+                }
                 found.append(dict(zip(window.keys, key, strict=True)) | {"event_ts": boundary} | measures)
     return sorted(found, key=lambda row: (row["event_ts"], *(row[name] for name in window.keys)))
+
+
+def measured(measure: Measure, content: list[Row]) -> Any:
+    """One measure of the events that count, the oldest first."""
+    if measure.column is None:
+        return len(content)
+    cells = [row[measure.column] for row in content]
+    values = [cell for cell in cells if cell is not None and not (isinstance(cell, float) and isnan(cell))]
+    kind = type(measure).__name__
+    if kind == "Distinct":
+        return len(set(values))
+    if kind == "Sum":
+        return _sum(values, measure.unit, 1)
+    if not values:
+        return None
+    if kind == "Mean":
+        return float(_sum(values, measure.unit, len(values)))
+    return {"Min": min(values), "Max": max(values), "Last": values[-1]}[kind]
+
+
+def _sum(values: list[Any], unit: float | None, share: int) -> int | float:
+    if unit is None:
+        return sum(values) if share == 1 else sum(values) / share
+    multiples = [round(Fraction(value) / Fraction(str(unit))) for value in values]
+    return float(sum(multiples) * Fraction(str(unit)) / share)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esteira.features.keys import KeyIndex, WrongKey, key_text, key_texts, match_keys
+from esteira.features.keys import KeyIndex, WrongKey, key_text, key_texts
 
 parts = st.none() | st.text("ab1,", max_size=3)
 key_lists = st.lists(st.tuples(parts, parts, st.none() | st.integers(-1, 2)), max_size=15)
@@ -21,18 +20,6 @@ Keys = list[tuple[Any, ...]]
 def table(keys: Keys) -> pa.Table:
     kinds = {"a": pa.string(), "b": pa.large_string(), "c": pa.int16()}
     return pa.table({n: pa.array([k[i] for k in keys], t) for i, (n, t) in enumerate(kinds.items())})
-
-
-@settings(max_examples=150, deadline=None)
-@given(key_lists, key_lists)
-def test_codes_match_when_the_keys_are_equal_and_not_null(wanted: Keys, offered: Keys) -> None:
-    left, right = match_keys(table(wanted), table(offered), ("a", "b", "c"), "view v")
-    for one, code in zip(wanted, left, strict=True):
-        assert (code < 0) == (None in one)
-        for other, found in zip(offered, right, strict=True):
-            assert (code == found and code >= 0) == (one == other and None not in one)
-        for other, found in zip(wanted, left, strict=True):
-            assert (code == found and code >= 0) == (one == other and None not in one)
 
 
 @settings(max_examples=100, deadline=None)
@@ -73,27 +60,6 @@ def test_an_index_refuses_keys_of_another_type_but_takes_those_without_any() -> 
     assert index.table().schema.field("k").type == pa.string()
     with pytest.raises(WrongKey, match="as before"):
         index.codes(pa.table({"k": [1]}))
-
-
-def test_a_dictionary_column_is_read_by_its_values() -> None:
-    doubled = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, None]), pa.array(["x", "x", None]))
-    left, right = match_keys(pa.table({"k": doubled}), pa.table({"k": ["x"]}), ("k",), "view v")
-    assert (left.tolist(), right.tolist()) == ([0, 0, -1, -1], [0])
-
-
-def test_many_large_columns_do_not_overflow() -> None:
-    chance = np.random.default_rng(3)
-    columns = {f"k{n}": chance.permutation(2000) for n in range(8)}
-    rows = pa.table(columns)
-    left, right = match_keys(rows, rows.take(pa.array(np.arange(2000)[::-1])), tuple(columns), "view v")
-    assert left.tolist() == right.tolist()[::-1]
-    assert sorted(left.tolist()) == list(range(2000))
-
-
-def test_a_key_that_is_null_throughout_matches_nothing() -> None:
-    left, right = match_keys(pa.table({"k": pa.nulls(2)}), pa.table({"k": ["x"]}), ("k",), "view v")
-    assert (left.tolist(), right.tolist()) == ([-1, -1], [-1])
-    assert match_keys(pa.table({"k": ["x"]}), pa.table({"k": pa.nulls(1)}), ("k",), "v")[1].tolist() == [-1]
 
 
 @pytest.mark.parametrize(

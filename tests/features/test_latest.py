@@ -32,16 +32,15 @@ def test_the_greatest_event_creation_and_sequence_of_each_key_stays(
         expected[key] = max(expected.get(key, (version, value)), (version, value), key=lambda each: each[0])
     latest = latest_rows(BoundView(view_of(created=has_created), rows_of(rows)))
     versions = zip(latest.event.tolist(), latest.created.tolist(), latest.sequence.tolist(), strict=True)
-    values = [
-        v if p else None for (v,), (p,) in zip(latest.values.tolist(), latest.present.tolist(), strict=True)
-    ]
+    cells = zip(latest.numbers.tolist(), latest.present.tolist(), strict=True)
+    values = [v if p else None for (v,), (p,) in cells]
     assert dict(zip(latest.keys, zip(versions, values, strict=True), strict=True)) == expected
 
 
 def latest_value(column: pa.Array) -> Any:
     rows = pa.table({"event_ts": micros([1] * len(column)), "f": column})
     latest = latest_rows(BoundView(FeatureView("v", (), ("f",), "t"), rows))
-    return latest.values[0, 0] if latest.present[0, 0] else None
+    return latest.numbers[0, 0] if latest.present[0, 0] else None
 
 
 @pytest.mark.parametrize(
@@ -60,8 +59,26 @@ def test_numbers_and_flags_become_float64_as_they_are(column: pa.Array, value: f
 
 
 @pytest.mark.parametrize(
-    "column", [pa.array(["1"]), pa.array([2**53 + 1]), pa.array([Decimal(1)]), micros([1])]
+    "column", [pa.array([b"1"]), pa.array([2**53 + 1]), pa.array([Decimal(1)]), micros([1])]
 )
 def test_what_float64_cannot_hold_is_refused(column: pa.Array) -> None:
     with pytest.raises(WrongFeature, match="feature 'f' of view 'v'"):
         latest_value(column)
+
+
+def test_texts_stand_apart_from_numbers_and_each_feature_has_its_kind() -> None:
+    rows = pa.table(
+        {
+            "event_ts": micros([1, 2]),
+            "k": ["x", "y"],
+            "note": pa.array(["é", None], pa.large_string()),
+            "n": [1, None],
+            "city": pa.array(["a", "b"]).dictionary_encode(),
+            "nothing": pa.nulls(2),
+        }
+    )
+    latest = latest_rows(BoundView(FeatureView("v", ("k",), ("note", "n", "city", "nothing"), "t"), rows))
+    assert latest.kinds == ("text", "number", "text", "unknown")
+    assert latest.texts == [["é", None], ["a", "b"]]
+    assert latest.numbers.tolist() == [[1.0, 0.0], [0.0, 0.0]]
+    assert latest.present.tolist() == [[True, True, True, False], [False, False, True, False]]

@@ -12,16 +12,17 @@ import pyarrow as pa
 import pytest
 from tests.features.oracle import KEYS, micros, plain, rows_of, some_rows, spine_of, view_of
 
+from esteira.base.errors import UnknownName
 from esteira.features.keys import WrongKey
-from esteira.features.materialize import materialize
-from esteira.features.online import OnlineReader
+from esteira.features.online import MissingKey, OnlineReader
 from esteira.features.point_in_time import point_in_time_join
 from esteira.features.stores import open_store
 from esteira.features.stores.lmdb import LmdbStore
 from esteira.features.stores.memory import MemoryStore
 from esteira.features.stores.port import ViewChanged
 from esteira.features.views import BoundView, FeatureView
-from esteira.features.windows import Count, Mean, SlidingWindow, Window, window_rows
+from esteira.features.windows.measures import Count, Mean
+from esteira.features.windows.sliding import SlidingWindow, Window, window_rows
 from esteira.registry.signature import Signature, ViewRef, infer_signature
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def test_versions_of_a_view_serve_side_by_side() -> None:
     store = open_store("memory:")
     old, new = view_of(), replace(view_of(), version=2)
     for view, value in ((old, 1.0), (new, 2.0)):
-        materialize(BoundView(view, rows_of([(X, 5, 5, value)])), store)
+        store.write(view, rows_of([(X, 5, 5, value)]))
     reader = OnlineReader(store, (old.ref(), new.ref()))
     assert filled(reader, 9, a="x", b="y") == {"a": "x", "b": "y", "v__value": 1.0, "v_v2__value": 2.0}
 
@@ -155,3 +156,84 @@ def test_versions_of_a_view_serve_side_by_side() -> None:
 def test_a_model_without_views_asks_nothing() -> None:
     assert filled(OnlineReader(MemoryStore(), ()), 9, a="x") == {"a": "x"}
     assert Signature((), "late").views == ()
+
+
+def noted(*, ttl: timedelta | None = None) -> FeatureView:
+    return FeatureView("noted", ("k",), ("note", "n"), "t", created_time="known_at", ttl=ttl)
+
+
+def notes(cells: list[tuple[str, int, int, str | None, float | None]]) -> pa.Table:
+    """Rows of (key, event, created, note, n)."""
+    keys, events, created, texts, numbers = zip(*cells, strict=True)
+    columns = {"k": keys, "note": pa.array(texts, pa.string()), "n": pa.array(numbers, pa.float64())}
+    return pa.table(columns | {"event_ts": micros(events), "known_at": micros(created)})
+
+
+def test_every_cell_of_an_answer_says_why_it_is_empty() -> None:
+    rows = notes(
+        [("a", 5, 5, "é", 1.0), ("b", 5, 5, None, 2.0), ("c", 1, 1, "old", 3.0), ("d", 5, 9, "x", 4.0)]
+    )
+    store = MemoryStore()
+    store.write(noted(), rows)
+    entities = [{"k": key, "other": 1} for key in ("a", "b", "c", "d", "nobody", None)]
+    answer = OnlineReader.of(store, [noted(ttl=timedelta(microseconds=3))]).read(entities, at=8)
+    assert answer.columns == ("noted__note", "noted__n")
+    assert answer.values == [["é", 1.0], [None, 2.0], *[[None, None]] * 4]
+    assert answer.status == [
+        ["present", "present"],
+        ["null", "present"],
+        ["expired", "expired"],
+        *[["missing", "missing"]] * 3,
+    ]
+
+
+def test_entities_and_views_keep_their_order_and_a_null_key_moves_nothing() -> None:
+    store, at = MemoryStore(), 9
+    one, other = FeatureView("one", ("k",), ("f",), "t"), FeatureView("other", ("l", "k"), ("f",), "t")
+    for view, value in ((one, 1.0), (other, 2.0)):
+        rows = {"k": ["x", "y"], "l": ["p", "p"], "event_ts": micros([1, 1]), "f": [value, value + 10]}
+        store.write(view, pa.table(rows))
+    reader = OnlineReader.of(store, [other, one])
+    asked = [{"k": "x", "l": None}, {"k": "y", "l": "p"}, {"k": None, "l": "p"}, {"k": "x", "l": "p"}]
+    assert reader.read(asked, at).values == [[None, 1.0], [12.0, 11.0], [None, None], [2.0, 1.0]]
+    assert reader.read([], at).values == []
+    assert OnlineReader(store, ()).read([{}, {}], at).values == [[], []]
+
+
+def test_what_an_answer_holds_is_its_own() -> None:
+    store = MemoryStore()
+    store.write(noted(), notes([("a", 5, 5, "x", 1.0)]))
+    reader = OnlineReader.of(store, [noted()])
+    first = reader.read([{"k": "a"}, {"k": "b"}], 9)
+    for cells in (*first.values, *first.status):
+        cells.clear()
+    assert reader.read([{"k": "a"}, {"k": "b"}], 9).values == [["x", 1.0], [None, None]]
+
+
+def test_a_view_is_read_by_its_name_with_the_ttl_that_was_last_written() -> None:
+    store = MemoryStore()
+    store.write(noted(), notes([("a", 5, 5, "x", 1.0)]))
+    assert OnlineReader.of(store, ["noted"]).read([{"k": "a"}], 99).status == [["present", "present"]]
+    store.write(noted(ttl=timedelta(0)), notes([("b", 5, 5, "x", 1.0)]))
+    by_name = OnlineReader.of(store, ["noted"])
+    assert [by_name.read([{"k": "a"}], at).status[0][0] for at in (5, 6)] == ["present", "expired"]
+    with pytest.raises(UnknownName, match="did you mean 'noted'"):
+        OnlineReader.of(store, ["notes"])
+
+
+def test_a_reader_that_is_older_than_the_view_reads_it_once_it_is_there() -> None:
+    store = MemoryStore()
+    some = OnlineReader(store, (ViewRef("noted", ("k",), ("n",)), ViewRef("noted", ("k",), ("n", "note"))))
+    assert some.read([{"k": "a"}], 9).values == [[None, None, None]]
+    store.write(noted(), notes([("a", 5, 5, "x", None)]))
+    answer = some.read([{"k": "a"}], 9)
+    assert (answer.values, answer.status) == ([[None, None, "x"]], [["null", "null", "present"]])
+
+
+def test_an_entity_without_a_key_or_with_a_wrong_one_is_refused() -> None:
+    reader = OnlineReader.of(MemoryStore(), [noted()])
+    with pytest.raises(MissingKey, match="must give key 'k', null when unknown; found key") as refused:
+        reader.read([{"k": "a"}, {"key": "a"}], 9)
+    assert refused.value.key == "k"
+    with pytest.raises(WrongKey, match="'k'"):
+        reader.read([{"k": 1.5}], 9)

@@ -59,15 +59,16 @@ def test_any_world_is_answered_as_by_brute_force(
     assert plain(found) == joined(spine_of(questions), [bound], as_known=as_known)
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_ten_thousand_questions_are_answered_as_by_brute_force(seed: int) -> None:
+@pytest.mark.parametrize("engine", ["numpy:", "duckdb:", "polars:"])
+@pytest.mark.parametrize("seed", range(8))
+def test_twenty_thousand_cells_are_answered_as_by_brute_force(seed: int, engine: str) -> None:
     chance = random.Random(seed)
     spine = some_questions(chance, 210)
     views = [
         BoundView(view_of(created=created, ttl_us=ttl_us, name=name), some_rows(chance, 90))
         for name, created, ttl_us in (("u", True, None), ("v", True, 3), ("w", False, 0), ("x", False, 5))
     ]
-    found = ask(spine, *views, as_known=seed % 3 > 0, with_status=True)
+    found = ask(spine, *views, as_known=seed % 3 > 0, with_status=True, engine=engine)
     assert plain(found) == joined(spine, views, as_known=seed % 3 > 0)
 
 
@@ -104,7 +105,7 @@ def test_a_row_holds_from_its_event_to_the_last_moment_of_its_ttl() -> None:
     spine = spine_of([(X, at) for at in (4, 5, 8, 9)])
     found = ask(spine, bound, with_status=True)
     assert found["v__value"].to_pylist() == [None, 1.0, 1.0, None]
-    assert found["v__status"].to_pylist() == ["missing", "present", "present", "expired"]
+    assert found["v__value__status"].to_pylist() == ["missing", "present", "present", "expired"]
 
 
 def test_a_ttl_of_zero_asks_for_the_very_moment() -> None:
@@ -147,12 +148,12 @@ def test_a_row_of_the_past_that_is_learnt_late_is_not_joined_before() -> None:
     assert values(spine, BoundView(view_of(), rows), as_known=False) == [2.0, 4.0, 4.0]
 
 
-def test_a_winning_row_that_holds_null_gives_null_and_is_present() -> None:
+def test_a_winning_row_that_holds_null_gives_null_and_says_so() -> None:
     found = ask(
         spine_of([(X, 9)]), BoundView(view_of(), rows_of([(X, 1, 1, 1.0), (X, 2, 2, None)])), with_status=True
     )
     assert plain(found)[0]["v__value"] is None
-    assert found["v__status"].to_pylist() == ["present"]
+    assert found["v__value__status"].to_pylist() == ["null"]
 
 
 def test_a_null_key_matches_nothing_not_even_a_null_key() -> None:
@@ -176,7 +177,7 @@ def test_empty_tables_give_empty_columns_of_the_right_type() -> None:
     assert ask(nothing, BoundView(view_of(), rows)).schema.field("v__value").type == pa.float64()
     found = ask(spine_of([(X, 9)]), BoundView(view_of(), rows_of([])), with_status=True)
     assert found["v__value"].to_pylist() == [None]
-    assert found["v__status"].to_pylist() == ["missing"]
+    assert found["v__value__status"].to_pylist() == ["missing"]
     assert ask(spine_of([(X, 9)])).equals(spine_of([(X, 9)]))
 
 
@@ -268,7 +269,7 @@ SPINE, ROWS = spine_of([(X, 5)]), rows_of([(X, 5, 5, 1.0)])
         (_with(SPINE, "a", pa.array([1.0])), ROWS, WrongKey, "found double"),
         (_with(SPINE, "a", pa.array([2**64 - 1], pa.uint64())), ROWS, WrongKey, "found uint64"),
         (SPINE.append_column("v__value", SPINE["at"]), ROWS, ClashingNames, "v__value"),
-        (SPINE.append_column("v__status", SPINE["at"]), ROWS, ClashingNames, "v__status"),
+        (SPINE.append_column("v__value__status", SPINE["at"]), ROWS, ClashingNames, "v__value__status"),
     ],
 )
 def test_what_cannot_be_joined_is_refused_with_its_name(
@@ -284,6 +285,25 @@ def test_two_views_of_one_name_clash() -> None:
     assert clash.value.names == ["v__value"]
 
 
+def test_views_that_are_joined_side_by_side_give_what_one_after_the_other_gives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chance = random.Random(5)
+    spine = some_questions(chance, 300)
+    views = [BoundView(view_of(name=name, ttl_us=4), some_rows(chance, 100)) for name in ("u", "v", "w")]
+    alone = ask(spine, *views, with_status=True)
+    monkeypatch.setattr("esteira.features.point_in_time._MANY_ROWS", 1)
+    assert ask(spine, *views, with_status=True).equals(alone)
+
+
+@pytest.mark.slow
+def test_shards_give_the_same_bytes() -> None:
+    chance = random.Random(6)
+    spine, rows = some_questions(chance, 500), some_rows(chance, 300)
+    bound = BoundView(view_of(ttl_us=5), rows)
+    assert ask(spine, bound, with_status=True, engine="shards:3").equals(ask(spine, bound, with_status=True))
+
+
 def test_an_engine_is_opened_by_its_scheme() -> None:
-    with pytest.raises(UnknownScheme, match="duckdb"):
+    with pytest.raises(UnknownScheme, match="duckdb, numpy"):
         ask(SPINE, BoundView(view_of(), ROWS), engine="abacus:")

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from esteira.base.errors import BadInput, NaiveTime, UnknownName
-from esteira.features.times import NotATime, NullTime, column_of, micros, nullable_micros
+from esteira.features.times import NotATime, NullTime, column_of, micros, nullable_micros, sequence_of
 
 
 def one(kind: pa.DataType, *values: int | None) -> pa.Table:
@@ -56,3 +56,15 @@ def test_a_column_is_found_by_its_name_or_the_nearest_is_named() -> None:
         column_of(table, "att", "t")
     with pytest.raises(BadInput, match="2 columns"):
         column_of(table.append_column("at", table["at"]), "at", "t")
+
+
+def test_the_place_of_a_row_is_its_sequence_or_else_where_it_stands() -> None:
+    rows = pa.table({"k": ["a", "b"], "_seq": [9, 4]})
+    assert sequence_of(rows, "t").tolist() == [9, 4]
+    assert sequence_of(rows.drop_columns(["_seq"]), "t", since=3).tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("sequence", [pa.array([1, None]), pa.array([1.0, 2.0])])
+def test_a_sequence_of_anything_but_whole_numbers_is_refused(sequence: pa.Array) -> None:
+    with pytest.raises(BadInput, match="must be int64 without nulls"):
+        sequence_of(pa.table({"_seq": sequence}), "t")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from esteira.features.views import FeatureView, WrongView
-from esteira.features.windows import Count, Mean, Sum, Window
+from esteira.features.windows.measures import Count, Mean, Sum
+from esteira.features.windows.sliding import Window
 from esteira.registry.signature import ViewRef
 
 HOUR = timedelta(hours=1)

@@ -314,6 +314,48 @@ def test_only_folders_of_this_machine_are_known() -> None:
         folder_of("s3://bucket/log")
 
 
+def test_what_is_kept_is_on_disk_before_anything_is_flushed(tmp_path: Path) -> None:
+    writer = _writer(tmp_path)
+    writer.write(b"one")
+    writer.keep(b"two")
+    assert _read(tmp_path) == [b"one", b"two"]
+    writer.close()
+    with pytest.raises(StorageUnwritable, match="closed"):
+        writer.keep(b"three")
+    assert (_read(tmp_path), writer.dropped) == ([b"one", b"two"], 0)
+
+
+def test_what_a_full_disk_did_not_keep_is_refused_and_gone(
+    tmp_path: Path, disk_full: Callable[[int], None]
+) -> None:
+    writer = _writer(tmp_path)
+    writer.keep(b"one")
+    disk_full(25)  # two frames of 11 bytes fit, and a part of the third
+    writer.keep(b"two")
+    with pytest.raises(StorageUnwritable):
+        writer.keep(b"three")
+    disk_full(-1)
+    writer.keep(b"four")
+    writer.close()
+    assert (_read(tmp_path), writer.dropped) == ([b"one", b"two", b"four"], 0)
+
+
+def test_a_record_whose_sync_failed_is_refused_though_it_may_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sync(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    writer = _writer(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "_sync", sync)
+        with pytest.raises(StorageUnwritable, match="Input/output"):
+            writer.keep(b"one")
+    writer.keep(b"two")
+    writer.close()
+    assert _read(tmp_path) == [b"one", b"two"]  # a reader that saw it must find what follows after it
+
+
 _VICTIM = """
 import sys, time
 from pathlib import Path

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from esteira.base.errors import BadInput, UnknownName
+from esteira.data.checks import Fresh, NotNull
 from esteira.features.views import FeatureView
 from esteira.pipelines.step import step
 from esteira.project.definition import (
@@ -62,6 +63,13 @@ def test_a_project_needs_no_more_than_its_three_steps() -> None:
     assert found.rollout.steps == 3
 
 
+def test_without_steps_there_are_features_alone() -> None:
+    found = project(steps=[], tables=[FLIGHTS], views=[WEATHER])
+    assert [view.name for view in found.views] == ["weather"]
+    with pytest.raises(UnknownName, match="table"):
+        project(steps=[], tables=[], views=[WEATHER])
+
+
 @pytest.mark.parametrize("name", ["", "two words", "é", "../up", "a/b"])
 def test_a_name_that_no_store_could_keep_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match="only letters, digits"):
@@ -89,6 +97,15 @@ def test_answers_that_nobody_publishes_are_refused() -> None:
 def test_a_table_that_the_ring_keeps_itself_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match="choose another name"):
         project(tables=[TableSource(name, nothing)])
+
+
+def test_a_table_without_source_takes_pushes_and_needs_a_schema() -> None:
+    schema = pa.schema({"at": pa.timestamp("us", "UTC")})
+    assert TableSource("readings", schema=schema, checks=(NotNull(("at",)),)).read is None
+    with pytest.raises(BadInput, match="needs a `read`, or a `schema`"):
+        TableSource("readings")
+    with pytest.raises(BadInput, match="drop Fresh, which judges whole batches"):
+        TableSource("readings", schema=schema, checks=(Fresh("at", timedelta(hours=1)),))
 
 
 def test_nothing_is_named_twice() -> None:

@@ -116,4 +116,4 @@ def test_a_demo_killed_at_a_random_moment_leaves_what_verifies(
     kill(demo)
     code, said, errors = esteira("verify", "-C", str(folder), capsys=capsys)
     assert code == 0, said + errors
-    assert said.count("whole") == 5
+    assert said.count("whole") == 6

@@ -4,14 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
-from tests.project.worlds import DAY, HOUR, LIVE, rehearsal_of
+from tests.project.worlds import DAY, HOUR, LIVE, clock_of, rehearsal_of
 
 from esteira.base.clock import EPOCH, to_micros
+from esteira.base.errors import ServiceUnreachable
 from esteira.data.checks import validate
 from esteira.features.online import OnlineReader
 from esteira.features.point_in_time import point_in_time_join
 from esteira.project.feed import OnlineFeed
 from esteira.project.ingesting import ingest_new
+from esteira.project.materializing import materialize_all
 from esteira.project.running import bind
 from esteira.project.station import Station, open_station
 
@@ -26,7 +28,7 @@ COLUMNS = ("climate__heat", "pump_day__runs", "pump_day__fail_share")
 
 @pytest.fixture
 def feed(station: Station) -> OnlineFeed:
-    return OnlineFeed(station.project.views, station.online)
+    return OnlineFeed(station.project.views, station.online, station.ledger)
 
 
 def online(station: Station, now: datetime) -> list[dict[str, float | None]]:
@@ -92,6 +94,7 @@ def test_where_nothing_is_published_windows_still_move_on(station: Station, feed
 
 def test_catching_up_again_later_is_as_good_as_the_first_time(station: Station, feed: OnlineFeed) -> None:
     for now in (LIVE - HOUR, LIVE, LIVE + 5 * HOUR, LIVE + 5 * HOUR, LIVE + DAY):
+        clock_of(station).set(max(now, LIVE))
         ingest_new(station, now)
         feed.catch_up(station.tables, now)
         assert online(station, now) == offline(station, now)
@@ -103,6 +106,7 @@ def test_following_sees_rows_whoever_brought_them_and_moves_windows_when_none_ca
 ) -> None:
     feed.follow(station.tables, LIVE - HOUR)
     assert online(station, LIVE - HOUR) == offline(station, LIVE - HOUR)
+    clock_of(station).set(LIVE + HOUR)
     ingest_new(open_station(station.settings.root), LIVE + HOUR)  # as `esteira run` beside `esteira up`
     feed.follow(station.tables, LIVE + HOUR)
     assert online(station, LIVE + HOUR) == offline(station, LIVE + HOUR)
@@ -111,6 +115,61 @@ def test_following_sees_rows_whoever_brought_them_and_moves_windows_when_none_ca
     assert {row["pump_day__runs"] for row in online(station, LIVE + 2 * DAY)} == {0.0}
 
 
+def test_catching_up_reads_only_what_came_since_whoever_asked(
+    station: Station, feed: OnlineFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed.catch_up(station.tables, LIVE - HOUR)
+    clock_of(station).set(LIVE + HOUR)
+    ingest_new(station, LIVE + HOUR)
+    monkeypatch.setattr(station.tables, "read", None)  # whole tables are not asked for
+    old = station.tables.version("measurements", 0).rows
+    scan, seen = station.tables.scan, []
+
+    def watched(name: str, **asked: Any) -> Any:
+        for batch in scan(name, **asked):
+            seen.extend(batch["_seq"].to_pylist() if name == "measurements" else [])
+            yield batch
+
+    monkeypatch.setattr(station.tables, "scan", watched)
+    another = OnlineFeed(station.project.views, station.online, station.ledger)  # as after a restart
+    another.catch_up(station.tables, LIVE + HOUR)
+    assert seen
+    assert min(seen) >= old
+    another.advance(to_micros(LIVE + HOUR))
+    assert online(station, LIVE + HOUR) == offline(station, LIVE + HOUR)
+
+
+def test_a_store_that_was_down_is_caught_up_when_it_is_back(
+    station: Station, feed: OnlineFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> int:
+        raise ServiceUnreachable("Redis", "here", "down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(station.online, "write", down)
+        with pytest.raises(ServiceUnreachable):
+            feed.follow(station.tables, LIVE - HOUR)
+    feed.follow(station.tables, LIVE - HOUR)
+    assert online(station, LIVE - HOUR) == offline(station, LIVE - HOUR)
+
+
+def test_what_was_pushed_and_then_ingested_is_the_same_row(station: Station, feed: OnlineFeed) -> None:
+    feed.catch_up(station.tables, LIVE - HOUR)
+    for hour in range(6):
+        now = LIVE + hour * HOUR
+        for table in station.project.tables:
+            feed.push(table.name, good(table, now - HOUR, now))
+        feed.advance(to_micros(now))
+    clock_of(station).set(LIVE + 5 * HOUR)
+    ingest_new(station, LIVE + 5 * HOUR)
+    (climate,) = materialize_all(station, names=["climate"])
+    assert climate.rows == 0  # all of it was there already, under the same places in the table
+    feed.catch_up(station.tables, LIVE + 5 * HOUR)
+    assert online(station, LIVE + 5 * HOUR) == offline(station, LIVE + 5 * HOUR)
+
+
 def test_a_table_that_is_not_there_yet_has_nothing_to_bring(fresh: Path) -> None:
     station = open_station(fresh)
-    assert OnlineFeed(station.project.views, station.online).catch_up(station.tables, LIVE) == 0
+    assert (
+        OnlineFeed(station.project.views, station.online, station.ledger).catch_up(station.tables, LIVE) == 0
+    )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from tests.project.worlds import DAY, LIVE, killed
 
@@ -13,6 +14,7 @@ from esteira.base.clock import EPOCH
 from esteira.base.errors import BadInput, EsteiraError
 from esteira.data.checks import BatchRefused, Fresh
 from esteira.data.ingestion import ingest
+from esteira.data.sources.files import FileSource
 from esteira.data.tables.schema import SchemaChanged
 from esteira.project import ingesting
 from esteira.project.ingesting import SourceFailed, ingest_new, newest_published, read_source
@@ -250,3 +252,36 @@ def test_a_changed_schema_is_named_and_nothing_is_written(empty: Station) -> Non
 def _spelt_out(rows: pa.Table) -> pa.Table:
     words = pc.if_else(pc.equal(rows["failed"], 1), "yes", "no")
     return rows.set_column(rows.column_names.index("failed"), "failed", words)
+
+
+# declared columns
+
+
+def test_a_declared_column_comes_to_a_table_from_before(empty: Station) -> None:
+    ingest_new(empty, UNTIL - DAY)
+    read = empty.project.tables[0].read
+    before = empty.tables.read("events")
+
+    def noted(since: datetime, until: datetime) -> pa.Table:
+        rows = read(since, until)
+        return rows.append_column("note", pa.array(["new"] * rows.num_rows))
+
+    reading(empty, noted)
+    with pytest.raises(SchemaChanged, match="note is new"):
+        ingest_new(empty, UNTIL)
+    reading(empty, noted, schema=pa.schema([*before.schema, ("note", pa.string())]))
+    ingest_new(empty, UNTIL)
+    held(empty)
+    notes = empty.tables.read("events")["note"].to_pylist()
+    assert notes == [None] * before.num_rows + ["new"] * (len(notes) - before.num_rows)
+    assert empty.tables.read("events", version=0).equals(before)
+    assert "data.evolve events" in [f"{event.action} {event.resource}" for event in empty.audit.events()]
+
+
+def test_a_file_can_be_a_source(empty: Station, tmp_path: Path) -> None:
+    rows = empty.project.tables[0].read(EPOCH, UNTIL)
+    pq.write_table(rows, tmp_path / "events.parquet")
+    reading(empty, FileSource(tmp_path / "events.parquet", published="published_at"), schema=rows.schema)
+    ingest_new(empty, UNTIL - DAY)
+    ingest_new(empty, UNTIL)
+    held(empty)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -7,20 +9,37 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from tests.project.worlds import DAY, HOUR, LIVE, Days, answer, rehearsal_of
+from tests.project.worlds import DAY, HOUR, LIVE, Days, answer, rehearsal_of, rewrite
 
 from esteira.features.point_in_time import point_in_time_join
 from esteira.monitoring.prediction_log import vectors_of
 from esteira.project.ingesting import ingest_new
-from esteira.project.parity import Parity, compare_logged
+from esteira.project.parity import TOO_LATE, Parity, compare_logged
 from esteira.project.release import load_model
+from esteira.project.ring import Ring
 from esteira.project.running import bind
+from esteira.project.station import open_station
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from esteira.project.station import Station
 
+SERVED = "*(column for view in VIEWS for column in view.columns))"
+EFFORT = """
+@on_demand(inputs={"load": float, "climate__heat": float})
+def effort(load, climate__heat):
+    return {"per_degree": load / climate__heat}
+"""
+WITH_TRANSFORM = (
+    ("from esteira.features import BoundView,", "from esteira.features import on_demand, BoundView,"),
+    (SERVED, f'{SERVED[:-1]}, "effort__per_degree")\n{EFFORT}'),
+    (
+        "views=tuple(view.ref() for view in VIEWS)",
+        "views=tuple(v.ref() for v in VIEWS), on_demand=(effort.ref(),)",
+    ),
+)
 VIEW_COLUMNS = 3  # climate__heat, pump_day__runs, pump_day__fail_share
 
 
@@ -77,6 +96,75 @@ def test_one_wrong_value_is_one_differing_cell(station: Station) -> None:
     station.tables.append("predictions", rows.set_column(at, "vector", [pa.array([wrong])]))
     found = compared(station)
     assert (found.differing, found.columns) == (1, ("climate__heat",))
+
+
+def test_the_first_differences_are_shown_with_both_values(station: Station) -> None:
+    answer(station, 1)
+    ingest_new(station, LIVE + DAY)
+    rows = station.tables.read("predictions").slice(0, 1)
+    vector = rows["vector"][0].as_py()
+    at = rows.column_names.index("vector")
+    lost = pa.array([[*vector[:2], math.nan, *vector[3:]]])
+    station.tables.append("predictions", rows.set_column(at, "vector", lost))
+    found = compared(station)
+    assert not found.passed
+    (example,) = found.examples
+    assert (example.prediction, example.asked_at) == (rows["id"][0].as_py(), rows["at"][0].as_py())
+    assert (example.column, example.logged, example.offline) == ("climate__heat", None, vector[2])
+    assert example.cause == TOO_LATE
+
+
+def test_the_questions_of_the_rehearsal_give_the_keys(station: Station) -> None:
+    answer(station, 1)
+    ingest_new(station, LIVE + DAY)
+    assert compare_logged(station) == compared(station)
+    assert compare_logged(station).predictions == 96
+
+
+def without_rehearsal(station: Station) -> Station:
+    station.__dict__["project"] = replace(station.project, rehearsal=None)
+    return station
+
+
+def test_keys_that_neither_log_nor_rehearsal_has_leave_columns_unchecked(station: Station) -> None:
+    answer(station, 1)
+    ingest_new(station, LIVE + DAY)
+    found = compare_logged(without_rehearsal(station))
+    assert (found.predictions, found.cells, found.passed) == (96, 0, True)
+    assert found.unchecked == ("climate__heat", "pump_day__fail_share", "pump_day__runs")
+
+
+@pytest.mark.slow
+def test_keys_that_the_model_was_given_are_read_from_the_log(fresh: Path) -> None:
+    rewrite(fresh, ('COLUMNS = ("load",', 'COLUMNS = ("pump", "site", "load",'))
+    station = open_station(fresh)
+    ring = Ring(station)
+    ring.ingest(LIVE - HOUR)
+    ring.first_model()
+    answer(station, 1)
+    ingest_new(station, LIVE + DAY)
+    found = compare_logged(without_rehearsal(station))
+    assert (found.predictions, found.cells, found.differing) == (96, 96 * VIEW_COLUMNS, 0)
+    assert found.unchecked == ()
+
+
+@pytest.mark.slow
+def test_what_a_transform_computed_is_computed_again(fresh: Path) -> None:
+    rewrite(fresh, *WITH_TRANSFORM)
+    station = open_station(fresh)
+    ring = Ring(station)
+    ring.ingest(LIVE - HOUR)
+    ring.first_model()
+    answer(station, 1)
+    ingest_new(station, LIVE + DAY)
+    found = compare_logged(station)
+    assert (found.predictions, found.cells, found.differing) == (96, 96 * (VIEW_COLUMNS + 1), 0)
+    rows = station.tables.read("predictions").slice(5, 1)
+    vector = rows["vector"][0].as_py()
+    wrong = pa.array([[*vector[:-1], vector[-1] + 1]])
+    at = rows.column_names.index("vector")
+    station.tables.append("predictions", rows.set_column(at, "vector", wrong))
+    assert compare_logged(station).columns == ("effort__per_degree",)
 
 
 def test_predictions_without_known_keys_are_passed_over(station: Station) -> None:

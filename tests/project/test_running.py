@@ -8,7 +8,7 @@ import pytest
 from tests.project.worlds import DAY, HOUR, LIVE
 
 from esteira.base.errors import NotFound, UnknownName
-from esteira.features.windows import window_rows
+from esteira.features.windows.sliding import window_rows
 from esteira.project.ingesting import ingest_new
 from esteira.project.release import train
 from esteira.project.running import TableInput, bind, graph_of, last_reason, run_pipeline

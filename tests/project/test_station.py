@@ -40,6 +40,8 @@ def test_every_store_lies_in_the_folder(station: Station) -> None:
     assert station.tables.names() == ["events", "events_quarantine", "measurements"]
     assert station.promotions.history("pump")[-1].version == 1
     assert station.rollouts.active("pump") is None
+    assert station.ledger.entries() == []
+    assert (home / "features.db").is_file()
 
 
 def test_a_store_is_opened_once(station: Station) -> None:

@@ -33,6 +33,7 @@ def test_a_whole_station_has_no_problem_and_says_what_was_checked(station: Stati
     assert checked["tables"] == 3  # two, and the quarantine of one
     assert checked["model versions"] == 1
     assert checked["artifacts"] > 6
+    assert checked["training sets"] == 1
     assert checked["audit chain"] > 6
 
 
@@ -101,6 +102,15 @@ def test_a_champion_without_routes_is_named(station: Station) -> None:
     assert problem.startswith("version None serves, the registry's champion is 1")
 
 
+def test_a_manifest_that_was_changed_is_found(station: Station) -> None:
+    (path,) = (station.settings.home / "datasets").iterdir()
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('"rows": 1048', '"rows": 1049'), encoding="utf-8"
+    )
+    (problem,) = found(station, "training sets")
+    assert "its columns make" in problem
+
+
 def test_a_store_that_cannot_be_opened_does_not_end_the_search(station: Station) -> None:
     flip(next((station.settings.home / "tables" / "events").glob("*.parquet")))
     for name in ("state.db", "state.db-wal", "state.db-shm"):
@@ -116,7 +126,7 @@ def test_the_command_says_whole_or_names_what_is_not(
 ) -> None:
     root = str(station.settings.root)
     code, said, _ = esteira("verify", "-C", root, capsys=capsys)
-    assert (code, said.count("whole")) == (0, 5)
+    assert (code, said.count("whole")) == (0, 6)
     flip(station.artifacts.folder(station.version(1).digest) / "model.txt")
     code, said, _ = esteira("verify", "-C", root, "--json", capsys=capsys)
     assert code == 1

@@ -114,7 +114,7 @@ class Days:
         self.gateway = self._stack.enter_context(GatewayProcess(station.settings.root))
         self.client = self._stack.enter_context(ReplayClient(self.gateway.url))
         self.ring.ingest(before)  # of a day that was cut off, what is known already
-        feed = OnlineFeed(station.project.views, station.online)
+        feed = OnlineFeed(station.project.views, station.online, station.ledger)
         feed.catch_up(station.tables, before)
         published = publications(station.project.tables, before, self._until)
         self._replay = Replay(self.rehearsal, published, clock_of(station), feed, self.client)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from esteira.base.digest import digest_folder
 from esteira.base.errors import CorruptArtifact
 from esteira.registry.bundle import CARD, Model
+from esteira.registry.encodings import Encodings, Kept, Marked, Scaled
 from esteira.registry.signature import Column, Signature, ViewRef
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ SIGNATURE = Signature(
     "late",
     (ViewRef("w", ("origin",), ("wind",)),),
 )
+
+
+ENCODINGS = Encodings((Scaled("robust", 500.0, 250.0, impute=False), Marked((0, 1)), Kept()))
 
 
 def model(payload: bytes = b"tree\n", **facts: object) -> Model:
@@ -52,6 +56,58 @@ def test_equal_models_are_equal_folders(
     Model("r", SIGNATURE, {"a": payload}, dict(reversed(facts.items()))).save(folders[1])
     assert digest_folder(folders[0]) == digest_folder(folders[1])
     assert Model.load(folders[0]) == Model("r", SIGNATURE, {"a": payload}, facts)
+
+
+def encoded() -> Model:
+    return Model("lightgbm", SIGNATURE, {"model.txt": b"tree\n"}, {}, ENCODINGS)
+
+
+def test_encodings_are_kept_in_the_card(tmp_path: Path) -> None:
+    encoded().save(tmp_path)
+    assert Model.load(tmp_path) == encoded()
+    assert Model.load(tmp_path).native_signature.names == (
+        "miles~robust",
+        "carrier=AA",
+        "carrier=UA",
+        "w__wind",
+    )
+
+
+def test_other_encodings_are_another_digest(tmp_path: Path) -> None:
+    encoded().save(tmp_path)
+    first = digest_folder(tmp_path)
+    other = Encodings((Scaled("robust", 500.5, 250.0, impute=False), *ENCODINGS.fitted[1:]))
+    Model("lightgbm", SIGNATURE, {"model.txt": b"tree\n"}, {}, other).save(tmp_path)
+    assert digest_folder(tmp_path) != first
+
+
+def test_a_bundle_without_encodings_has_the_bytes_that_it_always_had(bundle: Path) -> None:
+    assert digest_folder(bundle) == "6d3e467e111f4ece56df877429ba5d470c93ee1b6b3ae716bc857724d3da454e"
+    assert model().native_signature == SIGNATURE
+
+
+@pytest.mark.parametrize(
+    "encodings",
+    [
+        [],
+        {},
+        "keep",
+        [{"by": "keep"}, {"by": "keep"}],
+        [{"by": "keep"}, {"by": "keep"}, {"by": "hash"}],
+        [{"by": "keep"}, {"by": "keep"}, {}],
+        [{"by": "keep"}, {"by": "keep"}, {"by": "keep", "run": "code"}],
+        [{"by": "keep"}, {"by": "one_hot", "codes": [2]}, {"by": "keep"}],
+        [{"by": "keep"}, {"by": "one_hot", "codes": ["0"]}, {"by": "keep"}],
+        [{"by": "robust", "center": 0, "scale": 0, "impute": False}, {"by": "keep"}, {"by": "keep"}],
+        [{"by": "robust", "center": "0", "scale": 1, "impute": False}, {"by": "keep"}, {"by": "keep"}],
+    ],
+)
+def test_a_card_with_encodings_that_do_not_fit_is_refused(tmp_path: Path, encodings: object) -> None:
+    encoded().save(tmp_path)
+    card = json.loads((tmp_path / CARD).read_bytes())
+    (tmp_path / CARD).write_text(json.dumps({**card, "encodings": encodings}))
+    with pytest.raises(CorruptArtifact, match=r"expected a readable model\.json"):
+        Model.load(tmp_path)
 
 
 def flip(name: str) -> Callable[[Path], object]:

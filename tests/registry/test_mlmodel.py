@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from esteira.registry.bundle import SKOPS_TYPES, Model
+from esteira.registry.encodings import Encodings, Kept, Marked
 from esteira.registry.mlmodel import Origin, mlmodel_files
 from esteira.registry.signature import Column, Signature
 
@@ -36,6 +37,12 @@ def test_the_card_says_where_the_model_comes_from(runtime: str) -> None:
     assert read["utc_time_created"] == "2013-04-01 12:00:00.000000"
     assert read["metadata"] == {"esteira_bundle": "esteira", "esteira_digest": "d" * 64}
     assert [each["name"] for each in json.loads(read["signature"]["inputs"])] == ["miles", "carrier"]
+
+
+def test_mlflow_is_told_the_columns_that_the_native_files_ask_for() -> None:
+    model = Model("lightgbm", SIGNATURE, {"x": b""}, {}, Encodings((Kept(), Marked((0,)))))
+    read = yaml.safe_load(mlmodel_files(model, "d" * 64, ORIGIN)["MLmodel"])
+    assert [each["name"] for each in json.loads(read["signature"]["inputs"])] == ["miles", "carrier=AA"]
 
 
 @pytest.mark.parametrize(

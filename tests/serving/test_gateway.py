@@ -137,3 +137,4 @@ def test_closing_closes_the_logs(world: World) -> None:
     world.gateway.close()
     assert world.predictions.is_closed
     assert world.labels.is_closed
+    assert world.pushed.is_closed

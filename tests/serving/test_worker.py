@@ -14,10 +14,12 @@ from esteira.base.errors import EsteiraError
 from esteira.features.stores import open_store
 from esteira.features.views import FeatureView
 from esteira.monitoring.prediction_log import LABELS, PREDICTIONS, labels_table, predictions_table
+from esteira.monitoring.push_log import PUSHES, Push, decode_pushes, pushes_folder
 from esteira.monitoring.segments import folder_of, read_segments
 from esteira.pipelines.artifacts import ArtifactStore
 from esteira.serving.gateway import Question
 from esteira.serving.http.site import Site
+from esteira.serving.pushes import PushTable, PushTables
 from esteira.serving.routes import RouteStore
 from esteira.serving.worker import SWITCH_S, YOUNG_OBJECTS, open_gateway, open_worker
 
@@ -48,6 +50,19 @@ def test_a_gateway_answers_from_the_stores_of_its_project_and_logs_what_it_said(
     assert [(each["id"], each["score"]) for each in predictions] == [("f1", tree_score(-1.0))]
     labels = labels_table(read_segments(folder, LABELS, {})[0]).to_pylist()
     assert [(each["prediction_id"], each["value"]) for each in labels] == [("f1", 1.0)]
+
+
+def test_what_is_pushed_is_on_disk_before_it_is_accepted(settings: Settings) -> None:
+    schema = pa.schema({"pump": pa.string()})
+    PushTables(settings.store("state")).publish([PushTable("readings", schema)])
+    gateway = open_gateway(settings)
+    site, body = Site(gateway, max_body_bytes=1000), b'{"rows":[{"pump":"p7"}],"token":"a7"}'
+    assert site.handle("POST", "/push/readings", {}, body).status == 202
+    folder = pushes_folder(settings.store("predictions"), "readings")
+    pushed = decode_pushes(read_segments(folder, PUSHES, {})[0])
+    gateway.close()
+    assert pushed == [Push("a7", pa.table({"pump": ["p7"]}))]
+    assert site.handle("POST", "/push/readings", {}, body).status == 503
 
 
 def test_features_come_from_the_online_store_that_another_process_fills(settings: Settings) -> None:

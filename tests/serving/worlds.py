@@ -13,10 +13,12 @@ from esteira.features.stores import open_store
 from esteira.pipelines.artifacts import ArtifactStore
 from esteira.registry.bundle import Model
 from esteira.registry.signature import Column, Signature, ViewRef
+from esteira.serving.features import FeatureReads
 from esteira.serving.gateway import Gateway
 from esteira.serving.http.site import Site
 from esteira.serving.live import LiveRoutes
 from esteira.serving.metrics import Metrics
+from esteira.serving.pushes import Pushes, PushTables
 from esteira.serving.routes import Arm, Routes, RouteStore
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from esteira.base.records import Label, Prediction
     from esteira.features.stores.port import OnlineStore
+    from esteira.monitoring.push_log import Push
     from esteira.serving.http.messages import Response
 
 NOON = parse_time("2013-07-01T12:00:00Z")
@@ -101,6 +104,14 @@ class Kept:
         self.is_closed = True
 
 
+@dataclass
+class KeptPushes(Kept):
+    """The same for pushes."""
+
+    def keep(self, table: str, push: Push) -> None:
+        self.records.append((table, push))
+
+
 class World:
     """A project folder, and a gateway on it in this process whose routes are taken up when told."""
 
@@ -111,12 +122,20 @@ class World:
         self.clock = SimulatedClock(start=NOON)
         self.metrics = Metrics()
         self.online: OnlineStore = open_store("memory:")
-        self.predictions, self.labels = Kept(), Kept()
+        self.predictions, self.labels, self.pushed = Kept(), Kept(), KeptPushes()
+        self.push_tables = PushTables(self.settings.store("state"))
         self.live = LiveRoutes(
             self.routes, self.artifacts.folder, lambda views: OnlineReader(self.online, views), self.metrics
         )
         self.gateway = Gateway(
-            self.live, self.predictions, self.labels, self.clock, self.metrics, default_model="late"
+            self.live,
+            self.predictions,
+            self.labels,
+            self.clock,
+            self.metrics,
+            features=FeatureReads(lambda: self.online, self.clock),
+            pushes=Pushes(self.push_tables, self.pushed),
+            default_model="late",
         )
         self.site = Site(self.gateway, max_body_bytes=self.settings.gateway.max_body_bytes)
 
@@ -132,7 +151,8 @@ class World:
 
     def get(self, path: str) -> Response:
         """GET from the site."""
-        return self.site.handle("GET", path, {}, b"")
+        path, _, query = path.partition("?")
+        return self.site.handle("GET", path, {}, b"", query=query)
 
 
 def project(root: Path, toml: str = "") -> Settings:

@@ -42,7 +42,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from esteira import Gate, Model, Project, TableSource, step
+from esteira import FeatureView, Gate, Model, Project, TableSource, step
 from esteira.registry import infer_signature
 from esteira.training import fit, time_split
 
@@ -61,6 +61,18 @@ def facts(since: datetime, until: datetime) -> pa.Table:
     for n, name in enumerate(("asked_at", "published_at")):
         rows = rows.set_column(n, name, rows[name].cast(time))
     return rows.filter(pa.array(kept))
+
+
+latest = FeatureView(
+    "latest",
+    keys=(),
+    features=("x", "y"),
+    source="facts",
+    event_time="asked_at",
+    created_time="published_at",
+    ttl=HOUR,
+    description="the newest x <script>alert('x')</script>",
+)
 
 
 @step
@@ -83,6 +95,7 @@ project = Project(
     "tiny",
     steps=[train, holdout, model],
     tables=[TableSource("facts", facts)],
+    views=[latest],
     gates=[Gate("roc_auc", at_least=0.6)],
 )
 '''

@@ -14,7 +14,7 @@ from esteira.web.app import application, create_app
 if TYPE_CHECKING:
     from pathlib import Path
 
-PAGES = ("", "data", "runs", "models", "traffic", "performance", "drift", "alerts", "audit")
+PAGES = ("", "data", "features", "runs", "models", "traffic", "performance", "drift", "alerts", "audit")
 
 
 def get(station: Station, path: str, **headers: str) -> httpx.Response:
@@ -41,9 +41,19 @@ def test_every_page_answers_for_a_project_that_has_lived(station: Station, page:
 def test_every_page_answers_for_an_empty_project(empty: Station, page: str, language: str) -> None:
     answer = get(empty, f"/{page}?lang={language}")
     assert answer.status_code == 200
-    if page not in ("", "audit"):
+    if page not in ("", "audit", "features"):
         said = {"en": "There is nothing here yet.", "pt-BR": "Ainda não há nada aqui."}
         assert said[language] in answer.text
+
+
+@pytest.mark.parametrize("language", ["en", "pt-BR"])
+def test_every_view_has_a_page_with_rows_and_without(station: Station, empty: Station, language: str) -> None:
+    title = {"en": "View latest", "pt-BR": "Visão latest"}[language]
+    for each in (station, empty):
+        answer = get(each, f"/features/latest?lang={language}")
+        assert answer.status_code == 200
+        assert f"<h1>{title}</h1>" in answer.text
+    assert get(station, "/features/nobody").status_code == 404
 
 
 def test_an_empty_ring_says_how_to_begin(empty: Station) -> None:
@@ -51,7 +61,7 @@ def test_an_empty_ring_says_how_to_begin(empty: Station) -> None:
     assert "Comece com: esteira run" in get(empty, "/?lang=pt-BR").text
 
 
-@pytest.mark.parametrize("page", ["", "models", "drift", "alerts", "audit"])
+@pytest.mark.parametrize("page", ["", "models", "drift", "alerts", "audit", "features", "features/latest"])
 def test_hostile_text_is_shown_and_never_run(station: Station, page: str) -> None:
     text = get(station, f"/{page}").text
     assert HOSTILE not in text

@@ -21,7 +21,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-PAGES = ("ring", "data", "runs", "models", "traffic", "performance", "drift", "alerts", "audit")
+PAGES = ("ring", "data", "features", "runs", "models", "traffic", "performance", "drift", "alerts", "audit")
 
 pytestmark = [
     pytest.mark.slow,
@@ -97,6 +97,23 @@ def test_one_ring_is_shown_and_its_stations_lead_on(visit: Visit, url: str) -> N
     assert texts == [True] * 8  # every word inside its box, and large enough to read
     visit.tab.click("svg.ring a:visible >> nth=7")
     visit.tab.wait_for_selector("h1:text-is('Alertas')")
+    assert visit.wrong == []
+
+
+def test_a_view_is_reached_by_its_link_and_every_word_fits_its_box(visit: Visit, url: str) -> None:
+    visit.tab.goto(f"{url}/features?lang=en")
+    visit.tab.click("td a:text-is('latest')")
+    visit.tab.wait_for_selector("h1:text-is('View latest')")
+    assert visit.overflow() <= 0
+    shown = [each for each in visit.tab.query_selector_all("svg.lineage") if each.is_visible()]
+    assert len(shown) == 1
+    fits = shown[0].evaluate(
+        "svg => [...svg.querySelectorAll('.station')].map(node => {"
+        "const box = node.querySelector('rect').getBoundingClientRect();"
+        "return [...node.querySelectorAll('text')].every(t => {const r = t.getBoundingClientRect();"
+        "return r.left >= box.left && r.right <= box.right && r.height >= 9;})})"
+    )
+    assert fits == [True] * 4  # two columns and the features that they are
     assert visit.wrong == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esteira.web.charts import HEIGHT, WIDTH, Point, line_chart, share_bar, stacked_bars
+from esteira.web.charts import HEIGHT, WIDTH, Point, histogram, line_chart, share_bar, stacked_bars
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -106,3 +106,16 @@ def test_every_dot_lies_inside_the_picture(values: list[float | None]) -> None:
     for dot in dots:
         assert 0 <= float(dot.get("cx", "nan")) <= WIDTH
         assert 0 <= float(dot.get("cy", "nan")) <= HEIGHT
+
+
+def test_a_histogram_shows_every_count_and_nothing_of_nothing() -> None:
+    drawn = histogram([("a <b>", 4), ("none", 0), ("c", 1)], label="x & y")
+    assert [float(height) for height in re.findall(r'class="bar".*? height="([\d.]+)"', drawn)] == [32, 0, 8]
+    assert "a &lt;b&gt;" in drawn
+    assert 'aria-label="x &amp; y"' in drawn
+    assert histogram([], label="x") == histogram([("a", 0)], label="x") == ""
+
+
+def test_the_least_count_is_still_seen() -> None:
+    drawn = histogram([("many", 10_000), ("one", 1)], label="x")
+    assert [float(height) for height in re.findall(r'class="bar".*? height="([\d.]+)"', drawn)] == [32, 1]

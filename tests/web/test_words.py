@@ -9,6 +9,7 @@ import pytest
 
 import esteira.web.words as defining
 from esteira.base.records import AlertState, RunStatus
+from esteira.project.catalog import OnlineStatus
 from esteira.project.overview import overview
 from esteira.serving.rollout.state import RolloutState
 from esteira.web import app
@@ -17,12 +18,15 @@ from esteira.web.words import LANGUAGES, Words, negotiate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from enum import StrEnum
 
     from esteira.project.station import Station
 
 FOLDER = Path(defining.__file__).parent
 PORTUGUESE: Mapping[str, str] = defining._PORTUGUESE
 VERDICTS = {"ok", "worse", "drifted", "not enough data", "passed", "failed"}
+MEASURES = {"count", "sum", "mean", "min", "max", "last", "distinct"}  # of a window, as a drawing names them
+STATES: tuple[type[StrEnum], ...] = (AlertState, RunStatus, RolloutState, OnlineStatus)
 SAME = {"#", "PSI", "roc_auc", "quiet"}  # symbols, and names that the project gave
 
 
@@ -66,15 +70,16 @@ def test_every_text_that_is_said_has_its_portuguese(station: Station, empty: Sta
     assert missing == set()
 
 
-@pytest.mark.parametrize("kind", [AlertState, RunStatus, RolloutState])
-def test_every_state_has_its_portuguese(kind: type[AlertState | RunStatus | RolloutState]) -> None:
+@pytest.mark.parametrize("kind", STATES)
+def test_every_state_has_its_portuguese(kind: type[StrEnum]) -> None:
     assert {state.value for state in kind} - set(PORTUGUESE) == set()
-    assert VERDICTS - set(PORTUGUESE) == set()
+    assert (VERDICTS | MEASURES) - set(PORTUGUESE) == set()
 
 
 def test_every_translation_is_of_something_that_is_said() -> None:
-    states = {state.value for kind in (AlertState, RunStatus, RolloutState) for state in kind}
-    assert set(PORTUGUESE) - said_in_the_source() - states - VERDICTS - {"champion", "challenger"} == set()
+    states = {state.value for kind in STATES for state in kind}
+    known = states | VERDICTS | MEASURES | {"champion", "challenger"}
+    assert set(PORTUGUESE) - said_in_the_source() - known == set()
 
 
 def test_an_unknown_text_stays_and_an_unknown_language_is_english() -> None:

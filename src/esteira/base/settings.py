@@ -32,6 +32,7 @@ class StoreSettings:
     journal: str = "sqlite:.esteira/journal.db"
     tracking: str = "mlflow:"  # MLFLOW_TRACKING_URI, else a local SQLite
     online: str = "lmdb:.esteira/online"
+    features: str = "sqlite:.esteira/features.db"
     predictions: str = "file:.esteira/predictions"
     state: str = "sqlite:.esteira/state.db"
     audit: str = "sqlite:.esteira/audit.db"

@@ -38,6 +38,9 @@ VERBS = {
     ),
     "trace": ("trace", "walk a prediction back to its data", "esteira trace 20130715-UA-1545-EWR-0515"),
     "reproduce": ("reproduce", "build a model version again and compare the bytes", "esteira reproduce 2"),
+    "dataset": ("dataset", "training sets: what they are made of, made again", "esteira dataset show"),
+    "features": ("features", "feature views: catalog, online state and proofs", "esteira features list"),
+    "tables": ("tables", "tables: versions, schema and upkeep", "esteira tables list"),
     "verify": ("verify", "check the audit chain, the stores and every digest", "esteira verify"),
 }
 

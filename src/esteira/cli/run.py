@@ -8,9 +8,10 @@ from esteira.cli.output import console, print_json, print_table
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from esteira.pipelines.run import StepEvent
+    from esteira.data.ingestion import Ingested
+    from esteira.pipelines.run import Outcome, StepEvent
     from esteira.project.release import Candidate
     from esteira.project.station import Station
 
@@ -29,34 +30,55 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     from esteira.project.ingesting import ingest_new
-    from esteira.project.release import deploy, judge_and_register, train
+    from esteira.project.release import deploy
     from esteira.project.station import open_station
 
     station = open_station(arguments.folder)
     if arguments.why:
         return _why(station, arguments.why, as_json=arguments.json)
-    talk = console(aside=arguments.json)
-    with talk.status("reading the sources") as status:
+    with console(aside=arguments.json).status("reading the sources"):
         came = ingest_new(station, station.clock.now())
+    if not station.project.steps:
+        return _nothing_to_run(came, as_json=arguments.json)
+    outcome, candidate = _train_and_judge(station, arguments)
+    if arguments.deploy and candidate.passed:
+        deploy(station, candidate.version.version, "deployed by esteira run --deploy")
+    if arguments.json:
+        print_json({"run": outcome.run, "ingested": came, "candidate": candidate, "passed": candidate.passed})
+    else:
+        _tell(came)
+        steps = station.journal.steps(outcome.run.id)
+        rows = ((s.step, "cached" if s.cached else f"{s.seconds:.2f} s", s.reason) for s in steps)
+        print_table(f"Run {outcome.run.id}", ("step", "time", "why"), rows)
+        _show(candidate)
+    return 0 if candidate.passed else 1
+
+
+def _train_and_judge(station: Station, arguments: Namespace) -> tuple[Outcome, Candidate]:
+    from esteira.project.release import judge_and_register, train
+
+    with console(aside=arguments.json).status("running the steps") as status:
 
         def follow(event: StepEvent) -> None:
             status.update(f"{event.step}: {event.kind}")
 
         outcome = train(station, parameters=_parameters(arguments.set), on_event=follow)
         status.update("judging the model")
-        candidate = judge_and_register(station, outcome)
-    if arguments.deploy and candidate.passed:
-        deploy(station, candidate.version.version, "deployed by esteira run --deploy")
-    if arguments.json:
-        print_json({"run": outcome.run, "ingested": came, "candidate": candidate, "passed": candidate.passed})
+        return outcome, judge_and_register(station, outcome)
+
+
+def _nothing_to_run(came: Mapping[str, Ingested], *, as_json: bool) -> int:
+    if as_json:
+        print_json({"run": None, "ingested": came})
     else:
-        for name, ingested in came.items():
-            talk.print(f"{name}: {ingested.accepted:,} rows in, {ingested.quarantined:,} in quarantine")
-        steps = station.journal.steps(outcome.run.id)
-        rows = ((s.step, "cached" if s.cached else f"{s.seconds:.2f} s", s.reason) for s in steps)
-        print_table(f"Run {outcome.run.id}", ("step", "time", "why"), rows)
-        _show(candidate)
-    return 0 if candidate.passed else 1
+        _tell(came)
+        print("the project has no steps, so there is no pipeline to run; see: esteira features list")
+    return 0
+
+
+def _tell(came: Mapping[str, Ingested]) -> None:
+    for name, ingested in came.items():
+        console().print(f"{name}: {ingested.accepted:,} rows in, {ingested.quarantined:,} in quarantine")
 
 
 def _parameters(pairs: Sequence[str]) -> dict[str, object]:

@@ -45,6 +45,7 @@ def _show(found: Trace) -> None:
         ("model", f"{version.name} version {version.version}, bundle {version.digest[:12]}"),
         ("route", f"revision {prediction['revision']}: {split}; this one took the {prediction['arm']}"),
         ("gates", version.tags.get("esteira.gates", "-")),
+        ("training set", version.tags.get("esteira.dataset", "-")[:12]),
     ]
     if found.run is not None:
         facts += [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from esteira.project.feed import OnlineFeed
+    from esteira.project.pushes import PushWatch
     from esteira.project.ring import Ring
     from esteira.project.station import Station
+
+_PUSHES_S = 0.25  # between two looks at what was pushed
 
 # Loaded first, so that a missing extra is said before anything starts.
 _DOORS = ("esteira.serving.servers.granian:serve", "esteira.web.app:application")
@@ -36,6 +40,7 @@ def configure(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     from esteira.cli.page import page
     from esteira.project.feed import OnlineFeed
+    from esteira.project.pushes import PushWatch, publish_pushes
     from esteira.project.ring import Ring
     from esteira.project.station import open_station
     from esteira.serving.process import GatewayProcess
@@ -49,12 +54,14 @@ def run(arguments: Namespace) -> int:
     with ExitStack() as stack:
         ring = Ring(station)
         ring.ingest(station.clock.now())
-        feed = OnlineFeed(station.project.views, station.online)
+        feed = OnlineFeed(station.project.views, station.online, station.ledger)
         feed.catch_up(station.tables, station.clock.now())
+        publish_pushes(station)
         gateway = stack.enter_context(GatewayProcess(station.settings.root))
         site = stack.enter_context(page(station.settings.root))
         console().print(f"gateway {gateway.url}\npages   {site.url}\nstop with Ctrl-C", markup=False)
-        while not stop.wait(arguments.every):
+        pushes = PushWatch(station)
+        while _is_due(stop, arguments.every, pushes):
             try:
                 gateway.start()  # does nothing while it lives; one that died is back after a round
                 site.start()
@@ -64,9 +71,27 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
+def _is_due(stop: threading.Event, seconds: float, pushes: PushWatch) -> bool:
+    """Whether the next round is due, after taking what was pushed until then; else the end has come."""
+    from esteira.project.pushes import RETRY_S
+
+    end = time.monotonic() + seconds
+    while not stop.wait(max(0.0, min(_PUSHES_S, end - time.monotonic()))):
+        try:
+            pushes.look()
+        except EsteiraError as refused:
+            print(f"esteira: {refused}; tried again in {RETRY_S:g} s", file=sys.stderr)
+        if time.monotonic() >= end:
+            return True
+    return False
+
+
 def _turn(station: Station, ring: Ring, feed: OnlineFeed) -> None:
     """One round: what the sources published, then all that is due."""
+    from esteira.project.upkeep import keep_tidy
+
     now = station.clock.now()
     ring.ingest(now)
     feed.follow(station.tables, now)  # windows end as time passes, also when nothing comes
     ring.tick(now)
+    keep_tidy(station)

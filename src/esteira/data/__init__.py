@@ -15,18 +15,22 @@ from esteira.data.checks import (
     Unique,
     validate,
 )
-from esteira.data.ingestion import Ingested, ingest, quarantine_of
+from esteira.data.ingestion import Ingested, declare, ingest, quarantine_of
 from esteira.data.sources import open_source
+from esteira.data.sources.files import FileSource
 from esteira.data.sources.port import Source
 from esteira.data.tables import open_tables
-from esteira.data.tables.port import TableStore
+from esteira.data.tables.port import SEQUENCE, Described, TableStore, Vacuumed
 from esteira.data.tables.schema import SchemaChanged
 
 __all__ = [
+    "SEQUENCE",
     "BatchRefused",
     "Check",
     "CheckResult",
     "Checked",
+    "Described",
+    "FileSource",
     "Fresh",
     "HasColumns",
     "InRange",
@@ -37,6 +41,8 @@ __all__ = [
     "Source",
     "TableStore",
     "Unique",
+    "Vacuumed",
+    "declare",
     "ingest",
     "open_source",
     "open_tables",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import pyarrow as pa
 
 from esteira.data.checks import Fresh, validate
+from esteira.data.tables.schema import TIME, conform, evolved, storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from esteira.data.tables.port import TableStore
 
 QUARANTINED_AT = "_quarantined_at"
-_TIME = pa.timestamp("us", tz="UTC")
 
 
 class Ports(TypedDict):
@@ -47,6 +47,30 @@ def quarantine_of(name: str) -> str:
     return f"{name}_quarantine"
 
 
+def declare(
+    tables: TableStore, name: str, schema: pa.Schema, rows: pa.Table, *, audit: AuditTrail
+) -> pa.Table:
+    """The rows in a declared schema, once the table, and that of its bad rows, have its new columns.
+
+    The audit trail hears of each change before (`data.evolve`, with the columns).
+    Raises: SchemaChanged (what contradicts the table, or the rows what is declared), BadInput,
+    StorageUnwritable.
+    """
+    kept = evolved(pa.schema([]), schema, name)
+    rows = conform(storable(rows), kept, name)
+    there = tables.names()
+    for each in (name, quarantine_of(name)):
+        if each not in there:
+            continue
+        before = tables.describe(each).schema
+        own = [field for field in before if field.name not in kept.names] if each != name else []
+        wanted = evolved(before, pa.schema([*kept, *own]), each)
+        if added := wanted.names[len(before) :]:
+            audit.record("data.evolve", each, facts={"columns": added})
+            tables.evolve(each, wanted)
+    return rows
+
+
 def ingest(
     tables: TableStore,
     name: str,
@@ -71,7 +95,7 @@ def ingest(
     ports["audit"].record("data.append", name, facts=facts)
     version = tables.append(name, checked.good, token=token)
     if quarantined:
-        now = pa.array([ports["clock"].micros()] * quarantined, pa.int64()).cast(_TIME)
+        now = pa.array([ports["clock"].micros()] * quarantined, pa.int64()).cast(TIME)
         tables.append(quarantine_of(name), checked.bad.append_column(QUARANTINED_AT, now), token=token)
     ports["audit"].record("data.appended", version.ref, facts=facts)
     return Ingested(version, accepted, quarantined, checked.reasons)

@@ -58,42 +58,6 @@ def _plain_type(found: pa.DataType) -> pa.DataType:
     raise KeyError(found)
 
 
-def match_keys(
-    spine: pa.Table, rows: pa.Table, keys: Sequence[str], what: str
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers for the keys of two tables that are equal when the keys are; -1 matches nothing.
-
-    Shapes: (rows of spine,), (rows of rows,). Raises: UnknownName, WrongKey.
-    >>> spine = pa.table({"a": ["x", "y"], "b": [1, 2]})
-    >>> match_keys(spine, pa.table({"a": ["y", "y"], "b": [2, 1]}), ("a", "b"), "view v")[1].tolist()
-    [1, -1]
-    """
-    wanted = [key_column(spine, name, "the spine") for name in keys]
-    offered = [key_column(rows, name, what) for name in keys]
-    for name, one, other in zip(keys, wanted, offered, strict=True):
-        if one.type != other.type and pa.null() not in (one.type, other.type):
-            raise WrongKey(f"{name!r} of the spine", f"{other.type} as in {what}", str(one.type))
-    start = np.zeros(spine.num_rows, np.int64), np.zeros(rows.num_rows, np.int64)
-    return _number(wanted, offered, *start)
-
-
-def _number(
-    wanted: Sequence[pa.ChunkedArray],
-    offered: Sequence[pa.ChunkedArray],
-    left: NDArray[np.int64],
-    right: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Dense numbers of the distinct wanted keys, for both sides."""
-    for at, (one, other) in enumerate(zip(wanted, offered, strict=True)):
-        known = pc.drop_null(pc.unique(one))
-        left = _combine(left, _positions(one, known), len(known))
-        right = _combine(right, _positions(other, known), len(known))
-        if at:  # dense again, so that the product of many sizes cannot overflow
-            dense = pc.unique(pa.array(left[left >= 0]))
-            left, right = _positions(pa.array(left), dense), _positions(pa.array(right), dense)
-    return left, right
-
-
 def _positions(values: pa.ChunkedArray | pa.Array, known: pa.Array) -> NDArray[np.int64]:
     if not len(known):
         return np.full(len(values), NOBODY, np.int64)
@@ -165,8 +129,12 @@ class KeyIndex:
 
 def _distinct(columns: Sequence[pa.ChunkedArray], rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """A dense number for each row, and for each number the first row that has it."""
-    nothing = [column.slice(0, 0) for column in columns]
-    local, _ = _number(columns, nothing, np.zeros(rows, np.int64), np.zeros(0, np.int64))
+    local = np.zeros(rows, np.int64)
+    for at, column in enumerate(columns):
+        known = pc.drop_null(pc.unique(column))
+        local = _combine(local, _positions(column, known), len(known))
+        if at:  # dense again, so that the product of many sizes cannot overflow
+            local = _positions(pa.array(local), pc.unique(pa.array(local[local >= 0])))
     about_somebody = np.flatnonzero(local >= 0)[::-1]
     firsts = np.empty(int(local.max(initial=NOBODY)) + 1, np.int64)
     firsts[local[about_somebody]] = about_somebody  # written backwards: the first row of a number stays

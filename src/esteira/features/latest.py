@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
     from esteira.features.views import BoundView
 
+Kind = Literal["number", "text", "unknown"]  # unknown: only nulls so far, of no type
+
 
 class WrongFeature(BadInput):
-    """A feature that cannot be kept online as a float64 without changing it."""
+    """A feature that cannot be kept online as it is: neither text nor a number that float64 holds."""
 
     def __init__(self, feature: str, view: str, found: str) -> None:
         super().__init__(
-            f"feature {feature!r} of view {view!r} must be numbers that float64 holds exactly, "
+            f"feature {feature!r} of view {view!r} must be text, or numbers that float64 holds exactly, "
             f"found {found}; encode or cast it before"
         )
         self.feature, self.view, self.found = feature, view, found
@@ -33,14 +35,19 @@ class WrongFeature(BadInput):
 
 @dataclass(frozen=True, slots=True)
 class LatestRows:
-    """One row for each key: arrays of shape (keys,), values and `present` of shape (keys, features)."""
+    """One row for each key; arrays of shape (keys,) but for those of cells.
+
+    Features of text stand apart from the others, each group in the order of the view.
+    """
 
     keys: list[tuple[str, ...]]
     event: NDArray[np.int64]
     created: NDArray[np.int64]
     sequence: NDArray[np.int64]
-    values: NDArray[np.float64]  # 0 where a value is null
-    present: NDArray[np.bool_]
+    kinds: tuple[Kind, ...]  # of each feature
+    present: NDArray[np.bool_]  # shape (keys, features)
+    numbers: NDArray[np.float64]  # shape (keys, features that are no text); 0 where null
+    texts: list[list[str | None]]  # a list over the keys for each feature of text
 
 
 def latest_rows(bound: BoundView) -> LatestRows:
@@ -60,24 +67,37 @@ def latest_rows(bound: BoundView) -> LatestRows:
     winning = pa.table(wanted)
     texts = [column.to_pylist() for column in key_texts(winning, view.keys, what)]
     keys: list[tuple[str, ...]] = list(zip(*texts, strict=True)) if texts else [()] * len(winners)
-    columns = [_numbers(winning, feature, view.name) for feature in view.features]
+    columns = [_cells(winning, feature, view.name) for feature in view.features]
+    numbers = [pc.fill_null(column, 0.0).to_numpy() for kind, column in columns if kind != "text"]
     return LatestRows(
         keys,
         moments.event[winners],
         moments.created[winners],
         moments.sequence[winners],
-        np.stack([pc.fill_null(column, 0.0).to_numpy() for column in columns], axis=1),
-        np.stack([np.asarray(column.is_valid()) for column in columns], axis=1),
+        tuple(kind for kind, _ in columns),
+        np.stack([np.asarray(column.is_valid()) for _, column in columns], axis=1),
+        np.stack(numbers, axis=1) if numbers else np.empty((len(winners), 0)),
+        [column.to_pylist() for kind, column in columns if kind == "text"],
     )
 
 
-def _numbers(rows: pa.Table, feature: str, view: str) -> pa.ChunkedArray:
-    values = column_of(rows, feature, f"view {view!r}")
-    kinds = pa.types
-    is_number = kinds.is_integer(values.type) or kinds.is_floating(values.type)
-    if not (is_number or kinds.is_boolean(values.type) or kinds.is_null(values.type)):
-        raise WrongFeature(feature, view, str(values.type))
+def kinds_of(bound: BoundView) -> tuple[Kind, ...]:
+    """The kind of each feature, once every row of it can be stored. Raises: UnknownName, WrongFeature."""
+    view = bound.view
+    return tuple(_cells(bound.rows, feature, view.name)[0] for feature in view.features)
+
+
+def _cells(rows: pa.Table, feature: str, view: str) -> tuple[Kind, pa.ChunkedArray]:
+    values, kinds = column_of(rows, feature, f"view {view!r}"), pa.types
+    if kinds.is_dictionary(values.type):
+        values = pc.cast(values, values.type.value_type)
+    found = values.type
+    if kinds.is_string(found) or kinds.is_large_string(found) or kinds.is_string_view(found):
+        return "text", values
+    is_number = kinds.is_integer(found) or kinds.is_floating(found) or kinds.is_boolean(found)
+    if not (is_number or kinds.is_null(found)):
+        raise WrongFeature(feature, view, str(found))
     try:
-        return pc.cast(values, pa.float64())
+        return ("number" if is_number else "unknown"), pc.cast(values, pa.float64())
     except pa.ArrowInvalid as lossy:
-        raise WrongFeature(feature, view, f"{values.type} beyond 2**53") from lossy
+        raise WrongFeature(feature, view, f"{found} beyond 2**53") from lossy

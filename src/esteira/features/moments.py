@@ -6,31 +6,35 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from esteira.base.errors import BadInput
-from esteira.features.times import column_of, micros, nullable_micros
+from esteira.features.ordering import order_by
+from esteira.features.times import micros, nullable_micros, sequence_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from esteira.features.views import BoundView
 
-SEQUENCE = "_seq"  # an optional int64 column: the place of a row in its whole table, when `rows` is a part
+
 NEVER = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Arrays of shape (rows,), in microseconds; `order` holds positions, the newer truth later."""
+    """Arrays of shape (rows,), in microseconds; in their order the newer truth comes later."""
 
     event: NDArray[np.int64]
     created: NDArray[np.int64]  # the event time in a view without created time
     available: NDArray[np.int64]
     known: NDArray[np.bool_]  # false where the created time is null
     sequence: NDArray[np.int64]
-    order: NDArray[np.int64]
+    moved: NDArray[np.int64] | None  # that order; None when the rows stand in it as they are
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """The positions of the rows in that order."""
+        return np.arange(len(self.event)) if self.moved is None else self.moved
 
 
 def read_moments(bound: BoundView, *, as_known: bool = True) -> Moments:
@@ -43,36 +47,6 @@ def read_moments(bound: BoundView, *, as_known: bool = True) -> Moments:
         nullable = nullable_micros(rows, view.created_time, what)
         known = np.asarray(nullable.is_valid())
         created = pc.fill_null(nullable, NEVER).to_numpy()
-    sequence = _sequence(bound)
-    order = _order(event, created, sequence)
+    sequence = sequence_of(rows, what)
     available = np.maximum(event, created) if as_known else event
-    return Moments(event, created, available, known, sequence, order)
-
-
-def _sequence(bound: BoundView) -> NDArray[np.int64]:
-    rows, what = bound.rows, f"view {bound.view.name!r}"
-    if SEQUENCE not in rows.column_names:
-        return np.arange(rows.num_rows, dtype=np.int64)
-    values = column_of(rows, SEQUENCE, what)
-    if values.null_count or not pa.types.is_int64(values.type):
-        raise BadInput(f"column {SEQUENCE!r} of {what} must be int64 without nulls; leave it out or fill it")
-    sequence: NDArray[np.int64] = values.to_numpy()
-    return sequence
-
-
-def _order(
-    event: NDArray[np.int64], created: NDArray[np.int64], sequence: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    if _is_sorted(event, created, sequence):
-        return np.arange(len(event))
-    return np.lexsort((sequence, created, event))
-
-
-def _is_sorted(*ranks: NDArray[np.int64]) -> bool:
-    """Whether rows stand in the order of the first rank, then the second, and so on."""
-    ahead = np.zeros(max(len(ranks[0]) - 1, 0), np.bool_)
-    for rank in ranks:  # wherever no earlier rank has decided
-        if np.any(~ahead & (rank[1:] < rank[:-1])):
-            return False
-        ahead |= rank[1:] > rank[:-1]
-    return True
+    return Moments(event, created, available, known, sequence, order_by(event, created, sequence))

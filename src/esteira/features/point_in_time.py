@@ -11,16 +11,21 @@ that was available, which is exact: the order of rows does not depend on the que
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from esteira.base.errors import BadInput
+from esteira.features.cells import NOT_THERE, TOO_OLD, Cells
 from esteira.features.engines import open_engine
-from esteira.features.keys import match_keys
+from esteira.features.matching import KeyMatcher
 from esteira.features.moments import read_moments
+from esteira.features.ordering import stable_order
 from esteira.features.times import column_of, micros
 
 if TYPE_CHECKING:
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
     from esteira.features.engines.port import JoinEngine
     from esteira.features.views import BoundView
 
-PRESENT, MISSING, EXPIRED = "present", "missing", "expired"
+_MANY_ROWS = 100_000  # fewer are joined sooner than threads start
 
 
 class ClashingNames(BadInput):
@@ -52,13 +57,15 @@ def point_in_time_join(
     at: str,
     as_known: bool = True,
     with_status: bool = False,
-    engine: str = "duckdb:",
+    engine: str = "numpy:",
 ) -> pa.Table:
     """The spine with the features of each view as they stood at the time in column `at`.
 
-    Adds a column `view__feature` for every feature, null when there is no row or it holds null, and with
-    `with_status` a column `view__status`: present, missing or expired. `as_known=False` also lets rows
-    answer that were created after the question; use it to study, never to train.
+    Adds a column `view__feature` for every feature, null when no row holds or it holds null, and with
+    `with_status` a column `view__feature__status` that says of each cell: present, missing, expired or null.
+    `as_known=False` also lets rows answer that were created after the question; use it to study, never to
+    train. `engine` finds the rows: `numpy:`, `duckdb:` (spills to disk), `polars:`, or `shards:N` for N
+    processes; the result is the same.
 
     Raises: UnknownName (a column), NaiveTime, NotATime, NullTime, WrongKey, ClashingNames, MissingExtra.
     >>> from datetime import UTC, datetime
@@ -71,74 +78,110 @@ def point_in_time_join(
     [10.0]
     """
     _check_names(spine, views, with_status=with_status)
-    asked = micros(spine, at, "the spine")
-    kernel = open_engine(engine)
-    fields, columns = list(spine.schema), list(spine.columns)
-    for bound in views:
-        cells = _answer(spine, asked, bound, kernel, as_known=as_known)
-        added = dict(zip(bound.view.columns, bound.view.features, strict=True))
-        found = {name: bound.rows.column(feature).take(cells.rows) for name, feature in added.items()}
-        if with_status:
-            found[f"{bound.view.qualified}__status"] = cells.status()
-        fields += [pa.field(name, values.type) for name, values in found.items()]
-        columns += found.values()
+    plan = _Plan(as_known, with_status, open_engine(engine))
+    join = _Join(spine, micros(spine, at, "the spine"), views, plan)
+    added = [each for view in join.columns_of_each() for each in view]
+    fields = [*spine.schema, *(pa.field(name, values.type) for name, values in added)]
+    columns = [*spine.columns, *(values for _, values in added)]
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, spine.schema.metadata))
 
 
 def _check_names(spine: pa.Table, views: Sequence[BoundView], *, with_status: bool) -> None:
-    names = list(spine.column_names)
+    added = []
     for bound in views:
-        names += bound.view.columns
-        names += [f"{bound.view.qualified}__status"] if with_status else []
-        for feature in bound.view.features:
+        for feature, column in zip(bound.view.features, bound.view.columns, strict=True):
             column_of(bound.rows, feature, f"view {bound.view.name!r}")
-    added = {*names[spine.num_columns :]}
-    clashing = [name for name in added if names.count(name) > 1]
+            added += [column, _status_of(column)] if with_status else [column]
+    counts = Counter([*spine.column_names, *added])
+    clashing = [name for name in added if counts[name] > 1]
     if clashing:
         raise ClashingNames(clashing)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cells:
-    """For each question the row that answers it, as a position in the view's table."""
-
-    rows: pa.Array  # null when no row answers
-    expired: NDArray[np.bool_]
-
-    def status(self) -> pa.Array:
-        names = np.array([PRESENT, MISSING, EXPIRED])
-        absent = self.rows.is_null().to_numpy(zero_copy_only=False)
-        return pa.array(names[np.where(self.expired, 2, absent.astype(np.int64))], pa.string())
+def _status_of(column: str) -> str:
+    return f"{column}__status"
 
 
-def _answer(
-    spine: pa.Table, asked: NDArray[np.int64], bound: BoundView, kernel: JoinEngine, *, as_known: bool
-) -> _Cells:
-    view = bound.view
-    moments = read_moments(bound, as_known=as_known)
-    wanted, offered = match_keys(spine, bound.rows, view.keys, f"view {view.name!r}")
-    order = moments.order[offered[moments.order] >= 0]
-    if as_known:
-        order = order[moments.known[order]]
-    rows = pa.table({"key": offered[order], "available": moments.available[order]})
-    asking = np.flatnonzero(wanted >= 0)
-    questions = pa.table({"key": wanted[asking], "at": asked[asking]})
-    found = kernel.last_available(questions, rows)
-    winners = np.full(len(asked), -1, np.int64)
-    has = np.flatnonzero(found.is_valid())
-    winners[asking[has]] = order[found.drop_null().to_numpy()]
-    expired = _expired(asked, moments.event, winners, view.ttl_us)
-    return _Cells(pa.array(winners, mask=(winners < 0) | expired), expired)
+class _Plan(NamedTuple):
+    """How to join."""
+
+    as_known: bool
+    with_status: bool
+    engine: JoinEngine
 
 
-def _expired(
+class _Asked(NamedTuple):
+    """The questions about entities of one kind."""
+
+    matcher: KeyMatcher
+    places: NDArray[np.int64]  # of the questions about somebody, by key, then time
+    questions: pa.Table  # their keys and times
+
+
+class _Join:
+    """One spine against several views; what depends on the spine alone is done once."""
+
+    def __init__(
+        self, spine: pa.Table, asked: NDArray[np.int64], views: Sequence[BoundView], plan: _Plan
+    ) -> None:
+        self._times, self._views, self._plan = asked, views, plan
+        by_time = stable_order(asked)
+        kinds = dict.fromkeys(bound.view.keys for bound in views)
+        self._asked = {keys: _questions(KeyMatcher(spine, keys), asked, by_time) for keys in kinds}
+
+    def columns_of_each(self) -> list[list[tuple[str, pa.Array]]]:
+        """The columns that each view adds."""
+        rows = max([len(self._times), *(bound.rows.num_rows for bound in self._views)])
+        threads = min(self._plan.engine.threads, os.cpu_count() or 1, len(self._views))
+        if rows < _MANY_ROWS or threads < 2:
+            return [self._columns(bound) for bound in self._views]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(self._columns, self._views))
+
+    def _columns(self, bound: BoundView) -> list[tuple[str, pa.Array]]:
+        cells, columns = self._answer(bound), []
+        for feature, column in zip(bound.view.features, bound.view.columns, strict=True):
+            taken = cells.take(bound.rows.column(feature))
+            columns.append((column, taken))
+            if self._plan.with_status:
+                columns.append((_status_of(column), cells.status(taken)))
+        return columns
+
+    def _answer(self, bound: BoundView) -> Cells:
+        view, asked = bound.view, self._asked[bound.view.keys]
+        moments = read_moments(bound, as_known=self._plan.as_known)
+        offered = asked.matcher.codes_of(bound.rows, f"view {view.name!r}")
+        counts = offered >= 0
+        if self._plan.as_known:
+            counts &= moments.known
+        order = None if moments.moved is None and counts.all() else moments.order[counts[moments.order]]
+        rows, event = {"key": offered, "available": moments.available}, moments.event
+        del moments, offered, counts  # the arrays are large and the kernel needs room
+        if order is not None:
+            rows = {name: values[order] for name, values in rows.items()}
+        found = self._plan.engine.last_available(asked.questions, pa.table(rows))
+        winners = pc.fill_null(found, NOT_THERE).to_numpy()
+        if order is not None:
+            winners = np.append(order, NOT_THERE)[winners]  # -1 finds the last place
+        winners = _held(asked.questions["at"].to_numpy(), event, winners, view.ttl_us)
+        placed = np.full(len(self._times), NOT_THERE, np.int64)
+        placed[asked.places] = winners
+        return Cells(placed)
+
+
+def _questions(matcher: KeyMatcher, asked: NDArray[np.int64], by_time: NDArray[np.int64]) -> _Asked:
+    order = stable_order(matcher.codes, within=by_time)
+    places = order[matcher.codes[order] >= 0]
+    return _Asked(matcher, places, pa.table({"key": matcher.codes[places], "at": asked[places]}))
+
+
+def _held(
     asked: NDArray[np.int64], event: NDArray[np.int64], winners: NDArray[np.int64], ttl_us: int | None
-) -> NDArray[np.bool_]:
-    expired = np.zeros(len(asked), np.bool_)
-    if ttl_us is None:
-        return expired
-    has = winners >= 0
+) -> NDArray[np.int64]:
+    """The rows that still hold when they are asked for."""
+    if ttl_us is None or not len(event):
+        return winners
     # The answer is never later than the question, so an unsigned age cannot overflow.
-    age = asked[has].astype(np.uint64) - event[winners[has]].astype(np.uint64)
-    expired[has] = age > np.uint64(min(ttl_us, 2**64 - 1))
-    return expired
+    age = asked.view(np.uint64) - event[winners].view(np.uint64)
+    too_old = (age > np.uint64(min(ttl_us, 2**64 - 1))) & (winners >= 0)
+    return np.where(too_old, TOO_OLD, winners)

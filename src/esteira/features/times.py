@@ -1,16 +1,17 @@
-"""Times of a table as whole microseconds since 1970 in UTC; nothing is guessed and nothing is rounded."""
+"""Times of a table as whole microseconds since 1970 in UTC, and the places of rows; nothing is guessed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from esteira.base.errors import BadInput, NaiveTime, UnknownName
+from esteira.data.tables.port import SEQUENCE
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 UTC_MICROS = pa.timestamp("us", "UTC")
@@ -72,3 +73,19 @@ def micros(table: pa.Table, name: str, what: str) -> NDArray[np.int64]:
         raise NullTime(f"column {name!r} of {what}", values.null_count)
     found: NDArray[np.int64] = values.to_numpy()
     return found
+
+
+def sequence_of(table: pa.Table, what: str, since: int = 0) -> NDArray[np.int64]:
+    """The place of each row in its whole table: its `_seq`, else its place here, counted from `since`.
+
+    Shape: (rows,). Raises: BadInput (a `_seq` that is not int64, or null somewhere).
+    >>> sequence_of(pa.table({"k": ["a", "b"]}), "events", since=5).tolist()
+    [5, 6]
+    """
+    if SEQUENCE not in table.column_names:
+        return np.arange(since, since + table.num_rows, dtype=np.int64)
+    values = column_of(table, SEQUENCE, what)
+    if values.null_count or not pa.types.is_int64(values.type):
+        raise BadInput(f"column {SEQUENCE!r} of {what} must be int64 without nulls; leave it out or fill it")
+    sequence: NDArray[np.int64] = values.to_numpy()
+    return sequence

@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from esteira.base.errors import BadInput, UnknownName
-from esteira.features.windows import EVENT_TIME
+from esteira.features.windows.sliding import EVENT_TIME
 from esteira.registry.signature import ViewRef
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from esteira.features.windows import Window
+    from esteira.features.windows.sliding import Window
 
 _NAME = re.compile(r"[A-Za-z](_?[A-Za-z0-9])*")
 _VERSIONED = re.compile(r".*_v\d+")
@@ -54,6 +54,7 @@ class FeatureView:
     ttl: timedelta | None = None
     version: int = 1
     window: Window | None = None
+    description: str = ""  # for people: it decides nothing
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or _VERSIONED.fullmatch(self.name):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from esteira.base.digest import digest_json
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from esteira.base.sqlite import Database
 
     Append = Callable[[str, pa.Table, str], TableVersion]
+    Move = Callable[[Sequence[bytes], str], object]
     Cursor = dict[str, int]
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS drain (kind TEXT PRIMARY KEY, passed TEXT NOT NULL, planned TEXT)"
@@ -46,33 +48,43 @@ def drain(folder_url: str, append: Append, state: Database) -> Drained:
     """Move all that is new in the segments of a folder to the tables `predictions` and `labels`.
 
     `append(table, rows, token)` must do nothing the second time it gets a token. Where it stands is kept in
-    `state`: one folder per state database. Segments that no writer holds are deleted once passed. A second
-    drain of the folder waits for the first.
+    `state`: one folder per state database.
 
     Raises: StorageUnwritable, CorruptArtifact, and what `append` raises; calling again resumes.
     """
+
+    def move(kind: str, records: Sequence[bytes], token: str) -> None:
+        append(kind, _TABLES[kind](records), token)
+
     folder = folder_of(folder_url)
-    with state.transaction() as connection:
-        connection.execute(_SCHEMA)
-    with locked(folder / "drain.lock"):
-        moved = {kind: _drain_kind(folder, kind, append, _Ledger(state, kind)) for kind in _TABLES}
+    moved = {kind: drain_segments(folder, kind, partial(move, kind), state) for kind in _TABLES}
     return Drained(moved[PREDICTIONS], moved[LABELS])
 
 
-def _drain_kind(folder: Path, kind: str, append: Append, ledger: _Ledger) -> int:
-    moved = 0
-    while True:
-        passed, planned = ledger.read()
-        records, until = read_segments(folder, kind, passed, planned)
-        if planned is None and not records:
-            break
-        if planned is None:
-            ledger.plan(until)
-        if records:
-            append(kind, _TABLES[kind](records), _token(kind, passed, planned or until))
-        ledger.passed(until)
-        moved += len(records)
-    remove_drained(folder, kind, passed)
+def drain_segments(folder: Path, kind: str, move: Move, state: Database, *, name: str = "") -> int:
+    """Hand all new records of a kind to `move(records, token)`, in portions; gives how many they were.
+
+    A portion that was begun comes again, the same records under the same token, until `move` has returned
+    once. `name` tells this kind from one that is called the same in another folder. Segments that no writer
+    holds are deleted once passed. A second drain of the folder waits for the first.
+
+    Raises: StorageUnwritable, and what `move` raises; calling again resumes.
+    """
+    state.ensure(_SCHEMA)
+    moved, ledger = 0, _Ledger(state, name or kind)
+    with locked(folder / "drain.lock"):
+        while True:
+            passed, planned = ledger.read()
+            records, until = read_segments(folder, kind, passed, planned)
+            if planned is None and not records:
+                break
+            if planned is None:
+                ledger.plan(until)
+            if records:
+                move(records, _token(name or kind, passed, planned or until))
+            ledger.passed(until)
+            moved += len(records)
+        remove_drained(folder, kind, passed)
     return moved
 
 

@@ -53,56 +53,21 @@ _decode_prediction = msgspec.msgpack.Decoder(
 _decode_label = msgspec.msgpack.Decoder(tuple[str, float, int, int, int]).decode
 
 
-class PredictionLog:
+class PredictionLog(SegmentWriter["Prediction"]):
     """The sink of a gateway worker: predictions go to segment files in the folder of a `file:` URL.
 
     Raises: UnknownScheme, BadInput (a worker name that is no file name), StorageUnwritable.
     """
 
     def __init__(self, url: str, worker: str, flush_ms: int = 50) -> None:
-        folder = folder_of(url)
-        self._writer = SegmentWriter(folder, PREDICTIONS, worker, encode_prediction, flush_ms=flush_ms)
-
-    def write(self, prediction: Prediction) -> None:
-        """Take a prediction; never waits for the disk."""
-        self._writer.write(prediction)
-
-    @property
-    def dropped(self) -> int:
-        """How many predictions were given up because the disk refused them."""
-        return self._writer.dropped
-
-    def flush(self) -> None:
-        """Put on disk what was written so far."""
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Flush and end."""
-        self._writer.close()
+        super().__init__(folder_of(url), PREDICTIONS, worker, encode_prediction, flush_ms=flush_ms)
 
 
-class LabelLog:
+class LabelLog(SegmentWriter["Label"]):
     """Where labels arrive; otherwise as `PredictionLog`."""
 
     def __init__(self, url: str, worker: str, flush_ms: int = 50) -> None:
-        self._writer = SegmentWriter(folder_of(url), LABELS, worker, encode_label, flush_ms=flush_ms)
-
-    def write(self, label: Label) -> None:
-        """Take a label; never waits for the disk."""
-        self._writer.write(label)
-
-    @property
-    def dropped(self) -> int:
-        """How many labels were given up because the disk refused them."""
-        return self._writer.dropped
-
-    def flush(self) -> None:
-        """Put on disk what was written so far."""
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Flush and end."""
-        self._writer.close()
+        super().__init__(folder_of(url), LABELS, worker, encode_label, flush_ms=flush_ms)
 
 
 def encode_prediction(p: Prediction) -> bytes:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from esteira.registry.signature import Column, Signature
+    from esteira.registry.columns import Column
+    from esteira.registry.signature import Signature
 
     Counts = NDArray[np.int64]
     Matrix = NDArray[np.float64]

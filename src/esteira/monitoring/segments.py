@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from esteira.base.errors import BadInput, UnknownScheme
+from esteira.base.errors import BadInput, StorageUnwritable, UnknownScheme
 from esteira.base.files import sync_folder, writing
 from esteira.base.optional import path_of
 
@@ -86,6 +86,7 @@ class SegmentWriter(Generic[Record]):
         self._committing, self._counting = threading.Lock(), threading.Lock()
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
             self._handle = self._new_segment()
         self._size = 0
         self._stop = threading.Event()
@@ -99,6 +100,25 @@ class SegmentWriter(Generic[Record]):
             self._drop(1, "the queue is full, the disk does not keep up")
         else:
             self._queue.append(record)
+
+    def keep(self, record: Record) -> None:
+        """Put a record on disk before returning.
+
+        Raises: StorageUnwritable; the record may then have been taken or not, so whoever brings it again
+        must say that it is the same. A reader never sees a part of it.
+        """
+        frame = memoryview(_frame(self._encode(record)))
+        with self._committing, writing(self.folder):
+            if self._stop.is_set():
+                raise StorageUnwritable(str(self.folder), "the log is closed")
+            self._commit()
+            start, self._pending, self._pending_records = self._size, frame, 1
+            try:
+                self._commit()
+            finally:
+                if self._pending:  # half a frame must not stand before the next one
+                    os.ftruncate(self._handle, start)
+                    self._size, self._pending = start, memoryview(b"")
 
     def flush(self) -> None:
         """Put on disk what was written so far; if the disk refuses, it stays queued."""
@@ -157,7 +177,7 @@ class SegmentWriter(Generic[Record]):
             except Exception as wrong:  # noqa: BLE001 - one bad record must not end the log of the others
                 self._drop(1, f"a record cannot be encoded: {wrong}")
                 continue
-            frames.append(_HEADER.pack(len(payload), zlib.crc32(payload)) + payload)
+            frames.append(_frame(payload))
         return frames
 
     def _new_segment(self) -> int:
@@ -181,6 +201,10 @@ class SegmentWriter(Generic[Record]):
             self._complained = True
             facts = {"folder": str(self.folder), "kind": self._kind, "dropped": self.dropped}
             log.error("records are not written: %s", reason, extra=facts)
+
+
+def _frame(payload: bytes) -> bytes:
+    return _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
 
 
 def segments(folder: Path, kind: str) -> list[Path]:

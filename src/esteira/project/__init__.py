@@ -9,6 +9,7 @@ from esteira.project.definition import (
     drift,
     performance,
 )
+from esteira.project.running import bound_views
 from esteira.project.station import Station, open_station
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Rehearsal",
     "Station",
     "TableSource",
+    "bound_views",
     "drift",
     "open_station",
     "performance",

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from esteira.base.errors import BadInput, UnknownName
+from esteira.data.checks import BatchCheck
 from esteira.data.ingestion import quarantine_of
 from esteira.monitoring.metrics import metric_named
 from esteira.monitoring.prediction_log import LABELS, PREDICTIONS
@@ -30,12 +31,29 @@ class TableSource:
     """Where a table's rows come from and what they must satisfy.
 
     `read(since, until)` returns the rows published in (since, until], each with its `published` time.
+    With a `schema` they must have its columns, and a table from before gets those that it lacks; without
+    one the first rows decide.
+
+    Without `read` its rows are pushed: `POST /push/NAME` at the gateway takes them in that schema, and each
+    that leaves out its `published` time, if there is such a column, gets that of its arrival.
+    Raises: BadInput (no `read` and no schema, or a check that only a whole batch can pass).
     """
 
     name: str
-    read: Callable[[datetime, datetime], pa.Table]
+    read: Callable[[datetime, datetime], pa.Table] | None = None
     checks: Sequence[Check] = ()
     published: str = "published_at"
+    schema: pa.Schema | None = None
+
+    def __post_init__(self) -> None:
+        if self.read is not None:
+            return
+        if self.schema is None:
+            raise BadInput(f"table {self.name!r} needs a `read`, or a `schema` of what is pushed to it")
+        for check in self.checks:
+            if isinstance(check, BatchCheck):
+                what = f"{type(check).__name__}, which judges whole batches"
+                raise BadInput(f"rows are pushed to table {self.name!r} as they come; drop {what}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +119,7 @@ class Rehearsal:
 
 @dataclass(frozen=True)
 class Project:
-    """Everything that a team declares about one model.
+    """Everything that a team declares about one model; without steps, about features alone.
 
     A step's parameter named like another step, a table or a view is that thing; the rest are parameters.
     `model` names the step that returns the Model, `holdout` the step whose rows the gates judge, which no
@@ -128,7 +146,7 @@ class Project:
             raise BadInput(f"project name {self.name!r} may hold only letters, digits, '-' and '_'")
         known = [each.name for each in self.steps]
         for role in (self.model, self.holdout, self.training_set, self.baseline):
-            if role and role not in known:
+            if role and known and role not in known:  # without steps there are features alone, and no model
                 raise UnknownName("step", role, known)
         self._check_tables()
         _refuse_doubled("view", [view.qualified for view in self.views])

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import pyarrow.compute as pc
+import numpy as np
+import pyarrow as pa
 
-from esteira.base.clock import to_micros
-from esteira.features.materialize import materialize
-from esteira.features.windows import SlidingWindow
-from esteira.project.running import bind
+from esteira.base.clock import from_micros, to_micros
+from esteira.data.tables.port import SEQUENCE
+from esteira.features.materialize import materialize_view
+from esteira.features.recent import columns_of
+from esteira.features.windows.sliding import SlidingWindow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
-    import pyarrow as pa
+    from numpy.typing import NDArray
 
+    from esteira.base.records import TableVersion
     from esteira.data.tables.port import TableStore
+    from esteira.features.ledger import FeatureLedger
     from esteira.features.stores.port import OnlineStore
     from esteira.features.views import FeatureView
-    from esteira.features.windows import Window
+    from esteira.features.windows.sliding import Window
+
+_FIRST = to_micros(datetime.min.replace(tzinfo=UTC))
 
 
 class OnlineFeed:
@@ -31,31 +37,28 @@ class OnlineFeed:
     holds for every key exactly what the point-in-time join finds for that moment.
     """
 
-    def __init__(self, views: Iterable[FeatureView], store: OnlineStore) -> None:
-        self._store = store
-        self._seen: dict[str, int] = {}  # source table → the version that was last caught up with
+    def __init__(self, views: Iterable[FeatureView], store: OnlineStore, ledger: FeatureLedger) -> None:
+        self._views, self._store, self._ledger = tuple(views), store, ledger
+        self._seen: dict[str, TableVersion] = {}  # source table → what was last caught up with
+        self._pushed: dict[str, int] = defaultdict(int)  # source table → rows since then
         self._waiting: list[tuple[FeatureView, pa.Table]] = []
-        self._plain: dict[str, list[FeatureView]] = defaultdict(list)
-        self._windowed: dict[str, list[tuple[FeatureView, SlidingWindow]]] = defaultdict(list)
-        for view in views:
-            if view.window is None:
-                self._plain[view.source].append(view)
-            else:
-                self._windowed[view.source].append((view, SlidingWindow(view.window)))
+        self._sliding = {each.qualified: SlidingWindow(each.window) for each in self._views if each.window}
 
     def catch_up(self, tables: TableStore, now: datetime) -> int:
         """Bring an empty or stale store to `now` from the tables; returns the rows written.
 
-        A table that is not there yet has nothing to bring. May be called again at any later moment.
+        Only what the tables have got since the last time is read, whoever asked for it. A table that is not
+        there yet has nothing to bring. May be called again at any later moment.
+        Raises: as `materialize_view`.
         """
-        written, self._seen = 0, self._versions(tables)
-        for source in self._seen:
-            rows = tables.read(source)
-            for view in self._plain[source]:
-                written += materialize(bind(view, rows), self._store, until=now).rows
-            for at, (view, sliding) in enumerate(self._windowed[source]):
-                written += materialize(bind(view, rows), self._store, until=now).rows
-                self._windowed[source][at] = (view, _caught_up(sliding.window, rows, now))
+        seen, written = self._versions(tables), 0
+        for view in self._views:
+            if view.source in seen:
+                written += materialize_view(view, tables, self._store, self._ledger, until=now).rows
+                if view.window is not None:
+                    self._sliding[view.qualified] = _caught_up(view.window, tables, view.source, now)
+        self._seen = seen
+        self._pushed.clear()
         return written
 
     def follow(self, tables: TableStore, now: datetime) -> None:
@@ -65,32 +68,48 @@ class OnlineFeed:
         else:
             self.catch_up(tables, now)
 
-    def _versions(self, tables: TableStore) -> dict[str, int]:
-        there = sorted({*self._plain, *self._windowed} & {*tables.names()})
-        return {source: tables.version(source).version for source in there}
+    def _versions(self, tables: TableStore) -> dict[str, TableVersion]:
+        there = sorted({view.source for view in self._views} & {*tables.names()})
+        return {source: tables.version(source) for source in there}
 
     def push(self, source: str, rows: pa.Table) -> None:
         """Take rows of a source table that have just been published; `advance` stores them."""
-        self._waiting += [(view, rows) for view in self._plain[source]]
-        for _, sliding in self._windowed[source]:
-            sliding.add(rows)
+        numbered = _numbered(rows, np.arange(rows.num_rows) + self._rows(source))
+        self._pushed[source] += rows.num_rows
+        for view in self._views:
+            if view.source == source:
+                if view.window is None:
+                    self._waiting.append((view, numbered))
+                else:
+                    self._sliding[view.qualified].add(numbered)
+
+    def _rows(self, source: str) -> int:
+        """How many rows the table has with those that were pushed: the place of the next one."""
+        return (self._seen[source].rows if source in self._seen else 0) + self._pushed[source]
 
     def advance(self, now_us: int) -> None:
         """Close every window boundary up to now and store all that changed at once."""
-        for each in self._windowed.values():
-            for view, sliding in each:
-                changed = sliding.close(now_us)
+        for view in self._views:
+            if view.window is not None:
+                changed = self._sliding[view.qualified].close(now_us)
                 if changed.num_rows:
-                    self._waiting.append((view, changed))
+                    places = np.full(changed.num_rows, self._rows(view.source))
+                    self._waiting.append((view, _numbered(changed, places)))
         if self._waiting:
             self._store.write_many(self._waiting)
             self._waiting = []
 
 
-def _caught_up(window: Window, rows: pa.Table, now: datetime) -> SlidingWindow:
+def _numbered(rows: pa.Table, places: NDArray[np.int64]) -> pa.Table:
+    return rows.append_column(SEQUENCE, pa.array(places, pa.int64()))
+
+
+def _caught_up(window: Window, tables: TableStore, source: str, now: datetime) -> SlidingWindow:
     """A window that stands at `now`, with the events that later boundaries still count."""
     sliding = SlidingWindow(window)
-    since = now - window.length - window.hop
-    sliding.add(rows.filter(pc.greater_equal(rows[window.time], since)))
+    since = max(to_micros(now) - window.length_us - window.hop_us, _FIRST)
+    still = [(window.time, ">=", from_micros(since))]
+    for events in tables.scan(source, columns=list(dict.fromkeys(columns_of(window))), where=still):
+        sliding.add(events)
     sliding.close(to_micros(now))
     return sliding

@@ -9,7 +9,8 @@ import pyarrow as pa
 from esteira.base.clock import EPOCH, from_micros, to_micros
 from esteira.base.errors import EsteiraError
 from esteira.data.checks import BatchRefused
-from esteira.data.ingestion import Ingested, Ports, ingest
+from esteira.data.ingestion import Ingested, Ports, declare, ingest
+from esteira.project.pushes import take_pushes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,6 +38,7 @@ class SourceFailed(EsteiraError):
 def ingest_new(station: Station, until: datetime) -> dict[str, Ingested]:
     """Append what each source published since the last time, up to `until`; returns what came, by table.
 
+    A table without source takes what was pushed to it by now.
     The range is written down before its rows are appended, so a killed ingest is finished, not repeated.
     Raises: SourceFailed, and what `ingest` raises; of a batch that is refused the range stays open, so that
     the next time it is read together with what has come since.
@@ -45,6 +47,10 @@ def ingest_new(station: Station, until: datetime) -> dict[str, Ingested]:
     station.state.ensure(_SCHEMA)
     came: dict[str, Ingested] = {}
     for source in sources:
+        if source.read is None:
+            for taken in take_pushes(station, source):
+                _add(came, source.name, taken)
+            continue
         while (span := _begun(station, source, to_micros(until))) is not None:
             rows = read_source(source, from_micros(span[0]), from_micros(span[1]))
             if rows.num_rows:
@@ -58,7 +64,9 @@ def ingest_new(station: Station, until: datetime) -> dict[str, Ingested]:
 
 
 def read_source(source: TableSource, since: datetime, until: datetime) -> pa.Table:
-    """What a source published in (since, until]. Raises: SourceFailed."""
+    """What a source published in (since, until]; nothing, if its rows are pushed. Raises: SourceFailed."""
+    if source.read is None:
+        return pa.table({})
     try:
         rows = source.read(since, until)
     except EsteiraError:
@@ -73,6 +81,8 @@ def read_source(source: TableSource, since: datetime, until: datetime) -> pa.Tab
 def _append(station: Station, source: TableSource, rows: pa.Table, span: tuple[int, int]) -> Ingested:
     token = f"{span[0]}..{span[1]}"
     ports: Ports = {"clock": station.clock, "audit": station.audit}
+    if source.schema is not None:
+        rows = declare(station.tables, source.name, source.schema, rows, audit=station.audit)
     try:
         return ingest(station.tables, source.name, rows, source.checks, token=token, **ports)
     except BatchRefused:
@@ -112,8 +122,15 @@ def _begun(station: Station, source: TableSource, until_us: int) -> tuple[int, i
 
 
 def newest_published(station: Station) -> datetime | None:
-    """The end of the newest range that brought rows: the moment that a run stands for."""
+    """When rows came last: the end of the newest range that brought some, or the newest push.
+
+    It is the moment that a run stands for.
+    """
     station.state.ensure(_SCHEMA)
     found = station.state.rows("SELECT max(until) AS until FROM ingests WHERE rows > 0")
-    until = found[0]["until"]
-    return None if until is None else from_micros(until)
+    until, there = found[0]["until"], {*station.tables.names()}
+    moments = [] if until is None else [from_micros(until)]
+    pushed = {each.name for each in station.project.tables if each.read is None}
+    newest = [station.tables.version(name) for name in pushed & there]
+    moments += [version.committed_at for version in newest if version.rows]
+    return max(moments, default=None)

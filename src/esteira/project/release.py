@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from esteira.base.errors import BadInput
 from esteira.monitoring.drift import DriftReference
+from esteira.project.datasets import TAG, keep_manifest
 from esteira.project.ingesting import newest_published
 from esteira.project.running import graph_of, run_pipeline
 from esteira.registry.bundle import Model
@@ -63,7 +64,9 @@ def train(
     if moment is not None and "until" in graph_of(station).parameters:
         given.setdefault("until", moment)
     roles = [project.model, project.holdout, project.training_set, project.baseline]
-    return run_pipeline(station, given, targets=[role for role in roles if role], on_event=on_event)
+    outcome = run_pipeline(station, given, targets=[role for role in roles if role], on_event=on_event)
+    keep_manifest(station, outcome)
+    return outcome
 
 
 def judge_and_register(station: Station, outcome: Outcome) -> Candidate:
@@ -119,6 +122,7 @@ def _register(
     tags = {
         "esteira.reference": station.artifacts.put(reference.to_plain(), dict).digest,
         "esteira.gates": "passed" if all(g.passed for g in gates) else "failed",
+        TAG: keep_manifest(station, outcome).digest,
     }
     tags |= {f"esteira.input.{name}": identity for name, identity in outcome.run.inputs.items()}
     station.audit.record(

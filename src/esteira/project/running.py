@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from esteira.base.digest import digest_json
 from esteira.base.errors import NotFound, UnknownName
 from esteira.features.views import BoundView
-from esteira.features.windows import window_rows
+from esteira.features.windows.sliding import window_rows
 from esteira.pipelines.graph import Graph
 from esteira.pipelines.run import run
 
@@ -63,13 +63,27 @@ def bind(view: FeatureView, rows: pa.Table) -> BoundView:
     return BoundView(view, rows if view.window is None else window_rows(rows, view.window))
 
 
+def bound_views(station: Station, *names: str) -> list[BoundView]:
+    """The project's views by name, all of them if none is said, over the newest versions of their sources.
+
+    Raises: UnknownName, NotFound (a source that was never filled).
+    """
+    known = {view.qualified: view for view in station.project.views}
+    for name in names:
+        if name not in known:
+            raise UnknownName("view", name, known)
+    return [
+        bind(known[name], _pin(station.tables, known[name].source, {}).resolve()) for name in names or known
+    ]
+
+
 def graph_of(station: Station, pinned: Mapping[str, str] | None = None) -> Graph:
     """The project's graph with every table and view pinned: to now, or to the versions of an earlier run.
 
     A view that stands there in several versions is by its name the newest of them.
     """
     names = [table.name for table in station.project.tables]
-    versions = _versions(pinned or {})
+    versions = pinned_versions(pinned or {})
     tables = {name: _pin(station.tables, name, versions) for name in names}
     inputs: dict[str, Input] = dict(tables)
     steps = {each.name for each in station.project.steps}
@@ -79,7 +93,7 @@ def graph_of(station: Station, pinned: Mapping[str, str] | None = None) -> Graph
     return Graph(station.project.steps, inputs)
 
 
-def _versions(pinned: Mapping[str, str]) -> dict[str, int]:
+def pinned_versions(pinned: Mapping[str, str]) -> dict[str, int]:
     """Table → version, out of the identities of tables (`flights@3`) and views (`weather:1a2b:flights@3`)."""
     refs = (identity.rpartition(":")[2].rpartition("@") for identity in pinned.values())
     return {table: int(version) for table, _, version in refs}

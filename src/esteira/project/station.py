@@ -10,6 +10,7 @@ from esteira.base.clock import open_clock
 from esteira.base.settings import load_settings
 from esteira.base.sqlite import Database
 from esteira.data.tables import open_tables
+from esteira.features.ledger import FeatureLedger
 from esteira.features.stores import open_store
 from esteira.governance.ledger import AuditLedger
 from esteira.monitoring.alerts import AlertMachine
@@ -102,6 +103,10 @@ class Station:
     @cached_property
     def online(self) -> OnlineStore:
         return open_store(self.settings.store("online"))
+
+    @cached_property
+    def ledger(self) -> FeatureLedger:
+        return FeatureLedger(self.settings.store("features"), self.clock)
 
 
 def open_station(folder: Path | str = ".", *, actor: str = "esteira") -> Station:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from esteira.base.errors import EsteiraError
+from esteira.project.datasets import check_manifests
 from esteira.project.release import CHAMPION
 from esteira.registry.bundle import Model
 
@@ -26,7 +27,7 @@ class Finding:
 
 
 def verify(station: Station) -> tuple[Finding, ...]:
-    """Check the audit chain, every table's files, every artifact, every registered bundle, the routes.
+    """Check the audit chain, every table's files, every artifact, manifest and registered bundle, the routes.
 
     A store that cannot even be opened is a problem found, not the end of the search. Raises: as
     `Station.project` says.
@@ -57,6 +58,11 @@ def _tables(station: Station) -> Finding:
 def _artifacts(station: Station) -> Finding:
     problems = tuple(station.artifacts.check())
     return Finding("artifacts", station.artifacts.count(), problems)
+
+
+def _datasets(station: Station) -> Finding:
+    count, problems = check_manifests(station)
+    return Finding("training sets", count, tuple(problems))
 
 
 def _models(station: Station) -> Finding:
@@ -100,6 +106,7 @@ _CHECKS: Mapping[str, Callable[[Station], Finding]] = {
     "audit chain": _audit,
     "tables": _tables,
     "artifacts": _artifacts,
+    "training sets": _datasets,
     "model versions": _models,
     "routes": _routes,
 }

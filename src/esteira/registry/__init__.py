@@ -3,16 +3,22 @@
 from esteira.registry.backends import open_backend
 from esteira.registry.backends.port import Backend
 from esteira.registry.bundle import Model
+from esteira.registry.columns import Column, WrongInput
+from esteira.registry.derived import Derived
+from esteira.registry.encodings import Encodings, UnfitEncoding
 from esteira.registry.promotions import Promotion, PromotionJournal
-from esteira.registry.signature import Column, Signature, ViewRef, WrongInput, infer_signature
+from esteira.registry.signature import Signature, ViewRef, infer_signature
 
 __all__ = [
     "Backend",
     "Column",
+    "Derived",
+    "Encodings",
     "Model",
     "Promotion",
     "PromotionJournal",
     "Signature",
+    "UnfitEncoding",
     "ViewRef",
     "WrongInput",
     "infer_signature",

@@ -1,7 +1,7 @@
 """A model as files: native formats only, each with its digest, nothing pickled.
 
 bundle/
-  model.json     runtime, signature, facts, and the digest of every other file
+  model.json     runtime, signature, encodings if any, facts, and the digest of every other file
   <payload>      what the runtime loads: model.txt (LightGBM), model.skops (scikit-learn)…
 """
 
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from esteira.base.digest import canonical_json, digest_bytes
-from esteira.base.errors import CorruptArtifact
+from esteira.base.errors import BadInput, CorruptArtifact
+from esteira.registry.encodings import Encodings
 from esteira.registry.signature import Signature
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ SKOPS_TYPES = ("numpy.dtype",)
 class Model:
     """A trained model: which runtime loads it, what it asks for, and its native files.
 
+    The signature is that of raw inputs; with encodings, the native files see what these make of a raw row.
     Equal training gives equal bytes, so `facts` holds no time and no machine.
     """
 
@@ -36,17 +38,25 @@ class Model:
     signature: Signature
     files: Mapping[str, bytes]
     facts: Mapping[str, Any] = field(default_factory=dict)  # JSON values: parameters, rows, rounds…
+    encodings: Encodings | None = None
+
+    @property
+    def native_signature(self) -> Signature:
+        """What the native files ask for, behind the encodings. Raises: BadInput (they do not fit)."""
+        return self.encodings.encoded(self.signature) if self.encodings else self.signature
 
     def save(self, folder: Path) -> None:
         """Write the bundle into an existing folder."""
         for name, content in self.files.items():
             (folder / name).write_bytes(content)
-        card = {
+        card: dict[str, object] = {
             "runtime": self.runtime,
             "signature": self.signature.to_plain(),
             "facts": dict(self.facts),
             "files": {name: digest_bytes(content) for name, content in sorted(self.files.items())},
         }
+        if self.encodings:  # no key without them: a bundle from before they existed keeps its digest
+            card["encodings"] = self.encodings.to_plain()
         (folder / CARD).write_bytes(canonical_json(card))
 
     @classmethod
@@ -60,7 +70,10 @@ class Model:
             signature = Signature.from_plain(card["signature"])
             expected: dict[str, str] = card["files"]
             runtime, facts = card["runtime"], card["facts"]
-        except (OSError, ValueError, KeyError, TypeError) as broken:
+            encodings = Encodings.from_plain(card["encodings"]) if "encodings" in card else None
+            if encodings:
+                encodings.encoded(signature)
+        except (OSError, ValueError, KeyError, TypeError, BadInput) as broken:
             raise CorruptArtifact(
                 f"model bundle {folder.name}", "a readable model.json", str(broken)
             ) from broken
@@ -73,4 +86,4 @@ class Model:
                 raise CorruptArtifact(
                     f"{name} of model bundle {folder.name}", digest, digest_bytes(found[name])
                 )
-        return cls(runtime, signature, found, facts)
+        return cls(runtime, signature, found, facts, encodings)

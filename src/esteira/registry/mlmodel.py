@@ -72,7 +72,8 @@ def mlmodel_files(model: Model, digest: str, origin: Origin) -> dict[str, bytes]
     """The files beside the bundle, by name; JSON, which every YAML reader reads.
 
     A loader of MLflow takes the encoded matrix (numbers, categories as codes in the order that the bundle's
-    signature lists them) and answers with probabilities. A runtime that MLflow does not know gets no loader.
+    signature lists them; of a model with encodings, the columns that these make) and answers with
+    probabilities. A runtime that MLflow does not know gets no loader.
     Source: MLflow documentation, "MLflow Model format".
     """
     flavor = _FLAVORS.get(model.runtime)
@@ -131,7 +132,7 @@ def _packages(model: Model, flavor: _Flavor | None) -> list[str]:
 
 
 def _signature(model: Model, flavor: _Flavor | None) -> dict[str, Any]:
-    inputs = [{"name": name, "type": "double", "required": True} for name in model.signature.names]
+    inputs = [{"name": name, "type": "double", "required": True} for name in model.native_signature.names]
     shape = [-1, *(flavor.width if flavor else ())]
     outputs = [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": shape}}]
     return {"inputs": json.dumps(inputs), "outputs": json.dumps(outputs), "params": None}

@@ -6,41 +6,31 @@ One `Signature` turns a table (training) and a request (serving) into the same n
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from esteira.base.errors import BadInput
+from esteira.registry.columns import (
+    MISSING,
+    Column,
+    WrongInput,
+    column_in,
+    is_text,
+    number_of,
+    numbers_in,
+    text_of,
+    texts_in,
+)
+from esteira.registry.derived import Derived
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    import pyarrow as pa
     from numpy.typing import NDArray
-
-MISSING = math.nan  # an absent number and an unknown category
-
-
-class WrongInput(BadInput):
-    """A row or table that does not fit the signature; it names the column and what was expected."""
-
-    def __init__(self, column: str, expected: str, found: str) -> None:
-        super().__init__(f"column {column!r} must be {expected}, found {found}")
-        self.column, self.expected, self.found = column, expected, found
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One input of a model."""
-
-    name: str
-    kind: Literal["number", "category"] = "number"
-    categories: tuple[str, ...] = ()  # code = position; anything else is missing
-    view: str = ""  # the feature view that supplies it; empty when the request does
-    optional: bool = False  # whether a request may leave it out or null
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +45,12 @@ class ViewRef:
 
 @dataclass(frozen=True)
 class Signature:
-    """The inputs of a model in their order, and the views that supply some of them.
+    """The inputs of a model in their order, and the views and transforms that supply some of them.
 
-    A column of view `v` and feature `f` is named `v__f`.
+    A column of view `v` and feature `f` is named `v__f`, and so is output `f` of transform `v`. What only
+    transforms ask for stands in `inputs`; a text there has no categories, for it never becomes a number.
+
+    Raises: WrongInput (a transform's column or input that nothing supplies).
     >>> s = Signature((Column("miles"), Column("carrier", "category", ("AA", "UA"))), target="late")
     >>> s.encode_row({"miles": 500, "carrier": "UA"})
     [500.0, 1.0]
@@ -66,6 +59,18 @@ class Signature:
     columns: tuple[Column, ...]
     target: str
     views: tuple[ViewRef, ...] = field(default=())
+    derived: tuple[Derived, ...] = ()
+    inputs: tuple[Column, ...] = ()
+
+    def __post_init__(self) -> None:
+        computed = {name for each in self.derived for name in each.columns}
+        for column in self.columns:
+            if column.transform and column.name not in computed:
+                raise WrongInput(column.name, f"an output of {column.transform!r}", "no such transform")
+        held = {column.name for column in (*self.columns, *self.inputs)}
+        for name in (name for each in self.derived for name, _ in each.expression.inputs):
+            if name not in held:
+                raise WrongInput(name, "a column or an input of the signature", "neither")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -74,8 +79,8 @@ class Signature:
 
     @cached_property
     def request_columns(self) -> tuple[Column, ...]:
-        """The columns that a request must carry."""
-        return tuple(column for column in self.columns if not column.view)
+        """What a request must carry, for the model and for its transforms."""
+        return tuple(column for column in (*self.columns, *self.inputs) if column.is_requested)
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -95,8 +100,19 @@ class Signature:
     def _plan(self) -> tuple[tuple[str, dict[str, float] | None, Column], ...]:
         return tuple(zip(self.names, self._codes, self.columns, strict=True))
 
+    @cached_property
+    def _transforms(self) -> tuple[tuple[Derived, tuple[tuple[Column, bool], ...]], ...]:
+        """Each transform with the columns that it reads, and whether as text."""
+        held = {column.name: column for column in (*self.columns, *self.inputs)}
+        return tuple(
+            (each, tuple((held[name], kind == "text") for name, kind in each.expression.inputs))
+            for each in self.derived
+        )
+
     def encode_row(self, values: Mapping[str, Any]) -> list[float]:
         """One row as the model's numbers; view columns that are absent are missing. Raises: WrongInput."""
+        if self.derived:
+            values = {**values, **self._derived_row(values)}
         row: list[float] = []
         get = values.get
         for name, codes, column in self._plan:
@@ -107,16 +123,31 @@ class Signature:
             elif kind is str and codes is not None:
                 row.append(codes.get(value, MISSING))
             else:
-                row.append(_number(column, codes, value))
+                row.append(number_of(column, codes, value))
         return row
 
+    def _derived_row(self, values: Mapping[str, Any]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        get = values.get
+        for derived, plan in self._transforms:
+            given = [
+                text_of(column, get(column.name)) if reads_text else number_of(column, None, get(column.name))
+                for column, reads_text in plan
+            ]
+            found.update(zip(derived.columns, derived.expression.row(given), strict=True))
+        return found
+
     def encode_table(self, table: pa.Table) -> NDArray[np.float64]:
-        """A table as the model's matrix, shape (rows, columns). Raises: WrongInput."""
+        """A table as the model's matrix, shape (rows, columns).
+
+        What transforms compute is computed anew from their inputs, whatever the table says of it.
+        Raises: WrongInput.
+        """
         matrix = np.empty((table.num_rows, len(self.columns)), dtype=np.float64)
+        computed = {name: made for each in self.derived for name, made in derive(table, each).items()}
         for at, column in enumerate(self.columns):
-            if column.name not in table.column_names:
-                raise WrongInput(column.name, "in the table", f"only {', '.join(table.column_names)}")
-            matrix[:, at] = _encoded(column, table[column.name])
+            made = computed.get(column.name)
+            matrix[:, at] = numbers_in(table, column) if made is None else made
         return matrix
 
     def decode_row(self, row: Sequence[float]) -> dict[str, float | str | None]:
@@ -148,33 +179,45 @@ class Signature:
 
     def to_plain(self) -> dict[str, Any]:
         """The signature as JSON values."""
-        columns = [
-            {
-                "name": c.name,
-                "kind": c.kind,
-                "categories": [*c.categories],
-                "view": c.view,
-                "optional": c.optional,
-            }
-            for c in self.columns
-        ]
         views = [
             {"name": v.name, "keys": [*v.keys], "features": [*v.features], "ttl_us": v.ttl_us}
             for v in self.views
         ]
-        return {"columns": columns, "target": self.target, "views": views}
+        plain = {"columns": _plain(self.columns), "target": self.target, "views": views}
+        if self.derived:  # else the digests of models without transforms would change
+            plain |= {"derived": [each.to_plain() for each in self.derived], "inputs": _plain(self.inputs)}
+        return plain
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Signature:
         """The inverse of `to_plain`."""
-        columns = tuple(
-            Column(c["name"], c["kind"], tuple(c["categories"]), c["view"], c["optional"])
-            for c in plain["columns"]
-        )
         views = tuple(
             ViewRef(v["name"], tuple(v["keys"]), tuple(v["features"]), v["ttl_us"]) for v in plain["views"]
         )
-        return cls(columns, plain["target"], views)
+        derived = tuple(Derived.from_plain(each) for each in plain.get("derived", ()))
+        columns, inputs = _columns(plain["columns"]), _columns(plain.get("inputs", ()))
+        return cls(columns, plain["target"], views, derived, inputs)
+
+
+def _plain(columns: Sequence[Column]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": c.name,
+            "kind": c.kind,
+            "categories": [*c.categories],
+            "view": c.view,
+            "optional": c.optional,
+            **({"transform": c.transform} if c.transform else {}),
+        }
+        for c in columns
+    ]
+
+
+def _columns(plain: Iterable[Mapping[str, Any]]) -> tuple[Column, ...]:
+    return tuple(
+        Column(c["name"], c["kind"], tuple(c["categories"]), c["view"], c["optional"], c.get("transform", ""))
+        for c in plain
+    )
 
 
 def _recoded(codes: NDArray[np.float64], old: Column, new: Column) -> NDArray[np.float64]:
@@ -187,65 +230,66 @@ def _recoded(codes: NDArray[np.float64], old: Column, new: Column) -> NDArray[np
     return moved
 
 
-def _number(column: Column, codes: dict[str, float] | None, value: object) -> float:
-    """A value of a column as the model's number, by all the rules."""
-    if value is None:
-        if not column.view and not column.optional:
-            raise WrongInput(column.name, f"a {column.kind}", "nothing")
-        return MISSING
-    if codes is not None:
-        if not isinstance(value, str):
-            raise WrongInput(column.name, "a text", repr(value)[:40])
-        return codes.get(value, MISSING)
-    if isinstance(value, bool | int | float):
-        return _finite(column, float(value))
-    raise WrongInput(column.name, "a number", repr(value)[:40])
+def derive(table: pa.Table, derived: Derived) -> dict[str, NDArray[np.float64]]:
+    """The outputs of a transform, by column name, for a table that holds its inputs.
 
-
-def _finite(column: Column, value: float) -> float:
-    if math.isfinite(value) or (math.isnan(value) and (column.view or column.optional)):
-        return value
-    raise WrongInput(column.name, "a finite number", str(value))
-
-
-def _encoded(column: Column, values: pa.ChunkedArray) -> NDArray[np.float64]:
-    if column.kind == "category":
-        if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-            raise WrongInput(column.name, "text", str(values.type))
-        codes = pc.index_in(values, pa.array(column.categories, values.type), skip_nulls=True)
-        encoded: NDArray[np.float64] = pc.cast(codes, pa.float64()).to_numpy()
-        return encoded
-    if not any(is_kind(values.type) for is_kind in _NUMBERS):
-        raise WrongInput(column.name, "numbers", str(values.type))
-    # Unsafe, so that a whole number beyond 2**53 is rounded as `float` rounds it in a row.
-    numbers: NDArray[np.float64] = pc.cast(values, pa.float64(), safe=False).to_numpy()
-    return numbers
-
-
-# Arrow would also parse numbers out of text, which no request may carry.
-_NUMBERS = (
-    pa.types.is_integer,
-    pa.types.is_floating,
-    pa.types.is_boolean,
-    pa.types.is_decimal,
-    pa.types.is_null,
-)
+    Shapes: (rows,) each; missing is NaN. Raises: WrongInput.
+    """
+    given = [
+        texts_in(table, name) if kind == "text" else numbers_in(table, Column(name))
+        for name, kind in derived.expression.inputs
+    ]
+    return dict(zip(derived.columns, derived.expression.columns(given, table.num_rows), strict=True))
 
 
 def infer_signature(
-    table: pa.Table, target: str, *, columns: tuple[str, ...], views: tuple[ViewRef, ...] = ()
+    table: pa.Table,
+    target: str,
+    *,
+    columns: tuple[str, ...],
+    views: tuple[ViewRef, ...] = (),
+    on_demand: tuple[Derived, ...] = (),
 ) -> Signature:
     """The signature of `columns` of a training table: text becomes categories, the rest numbers.
 
-    Columns named `view__feature` of the given views come from the online store, the rest from the request.
+    Columns named `view__feature` of the given views come from the online store, those named
+    `transform__output` are computed from what the transform asks for, the rest come from the request.
     Request columns that hold a null in the training table may be left out of a request.
+
+    Raises: WrongInput (a column that is not in the table, that two views or transforms supply, or that one
+    transform would read from another).
     """
     supplied = {f"{view.name}__{feature}": view.name for view in views for feature in view.features}
-    found = []
-    for name in columns:
-        values = table[name]
-        is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
-        known = tuple(sorted(v for v in pc.unique(values).to_pylist() if v is not None)) if is_text else ()
-        kind: Literal["number", "category"] = "category" if is_text else "number"
-        found.append(Column(name, kind, known, supplied.get(name, ""), optional=values.null_count > 0))
-    return Signature(tuple(found), target, views)
+    computed = _computed(on_demand, supplied)
+    derived = tuple(each.only(columns) for each in on_demand if {*each.columns} & {*columns})
+    own = tuple(
+        Column(name, transform=computed[name]) if name in computed else _found(table, name, supplied)
+        for name in columns
+    )
+    inputs: dict[str, Column] = {}
+    for name, _ in (asked for each in derived for asked in each.expression.inputs):
+        if name in computed:
+            raise WrongInput(name, "of the request or a view, as a transform's input", "another's output")
+        if name not in columns:
+            inputs[name] = replace(_found(table, name, supplied), categories=())
+    return Signature(own, target, views, derived, tuple(inputs.values()))
+
+
+def _computed(on_demand: Iterable[Derived], supplied: Mapping[str, str]) -> dict[str, str]:
+    """The transform of each column that one computes."""
+    computed: dict[str, str] = {}
+    for each in on_demand:
+        for name in each.columns:
+            if name in supplied or name in computed:
+                raise WrongInput(name, "of one view or transform; rename one of them", "two")
+            computed[name] = each.name
+    return computed
+
+
+def _found(table: pa.Table, name: str, supplied: Mapping[str, str]) -> Column:
+    values = column_in(table, name)
+    view, may_lack = supplied.get(name, ""), values.null_count > 0
+    if not is_text(values.type):
+        return Column(name, "number", view=view, optional=may_lack)
+    known = tuple(sorted(v for v in pc.unique(values).to_pylist() if v is not None))
+    return Column(name, "category", known, view, optional=may_lack)

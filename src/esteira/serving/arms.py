@@ -10,7 +10,7 @@ from esteira.base.digest import digest_folder
 from esteira.base.errors import BadInput, CorruptArtifact, EsteiraError, UnknownName
 from esteira.features.stores.port import ViewChanged
 from esteira.registry.bundle import Model
-from esteira.registry.signature import MISSING, WrongInput
+from esteira.registry.columns import MISSING, WrongInput
 from esteira.serving.runtimes import open_runtime
 
 if TYPE_CHECKING:
@@ -32,6 +32,14 @@ class SuppliedByView(BadInput):
     def __init__(self, column: str, view: str) -> None:
         super().__init__(f"column {column!r} is read from the feature view {view!r}; leave it out")
         self.column, self.view = column, view
+
+
+class ComputedByTransform(BadInput):
+    """A request that brings a column which the gateway computes itself."""
+
+    def __init__(self, column: str, transform: str) -> None:
+        super().__init__(f"column {column!r} is computed by the transform {transform!r}; leave it out")
+        self.column, self.transform = column, transform
 
 
 class FeaturesUnreadable(EsteiraError):
@@ -66,7 +74,7 @@ class LoadedArm:
         """The model's row for a request at UTC microsecond `at`; `values` gains the features that were read.
 
         Raises: WrongInput and WrongKey (missing, or of another type), UnknownName, SuppliedByView,
-        FeaturesUnreadable, and what the online store raises.
+        ComputedByTransform, FeaturesUnreadable, and what the online store raises.
         """
         if not values.keys() <= self._known:
             raise self._stranger(values)
@@ -88,7 +96,9 @@ class LoadedArm:
 
     def _stranger(self, values: dict[str, Any]) -> BadInput:
         stranger = min(values.keys() - self._known)
-        for column in self.signature.columns:
+        for column in (*self.signature.columns, *self.signature.inputs):
+            if column.name == stranger and column.transform:
+                return ComputedByTransform(stranger, column.transform)
             if column.name == stranger:
                 return SuppliedByView(stranger, column.view)
         return UnknownName("column", stranger[:80], self._known)  # names are compared, so none is endless
@@ -112,7 +122,7 @@ def load_arm(arm: Arm, bundles: Bundles, readers: Readers) -> LoadedArm:
 
 def _warm_up(model: Model, runtime: Runtime) -> None:
     required = [
-        c.kind == "number" and not c.view and not c.optional for c in model.signature.columns
+        c.kind == "number" and c.is_requested and not c.optional for c in model.signature.columns
     ]  # the only columns that never are missing
     row = [0.0 if each else MISSING for each in required]
     one, many = runtime.predict_row(row), runtime.predict(np.array([row])).tolist()

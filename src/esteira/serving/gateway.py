@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from esteira.base.ports import Clock, PredictionSink
     from esteira.base.records import Label
     from esteira.serving.arms import LoadedArm
+    from esteira.serving.features import FeatureReads
     from esteira.serving.live import LiveModel, LiveRoutes
     from esteira.serving.metrics import Metrics
+    from esteira.serving.pushes import Pushes
 
 PINNED = "pinned"  # the arm of a request that named its version: no split chose it
 LONGEST_NAME = 256  # characters of a prediction id or a sticky key
@@ -70,7 +72,7 @@ class Answer:
 class Gateway:
     """The transport-neutral core. It holds nothing of a request once that is answered."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part that the worker opens
         self,
         live: LiveRoutes,
         predictions: PredictionSink,
@@ -78,9 +80,12 @@ class Gateway:
         clock: Clock,
         metrics: Metrics,
         *,
+        features: FeatureReads,
+        pushes: Pushes,
         default_model: str = "",
     ) -> None:
         self.live, self.clock, self.metrics = live, clock, metrics
+        self.features, self.pushes = features, pushes
         self.default_model = default_model  # of protocols that name none
         self._predictions, self._labels = predictions, labels
 
@@ -148,8 +153,8 @@ class Gateway:
     def close(self) -> None:
         """Stop following the routes and make every prediction and label durable."""
         self.live.close()
-        self._predictions.close()
-        self._labels.close()
+        for log in (self._predictions, self._labels, self.pushes):
+            log.close()
 
     def _encode(self, loaded: LoadedArm, rows: Sequence[dict[str, Any]], at: int) -> list[list[float]]:
         if len(rows) == 1:

@@ -18,12 +18,15 @@ from esteira.base.settings import load_settings
 from esteira.features.online import OnlineReader
 from esteira.features.stores import open_store
 from esteira.monitoring.prediction_log import LabelLog, PredictionLog
+from esteira.monitoring.push_log import PushLog
 from esteira.pipelines.artifacts import ArtifactStore
+from esteira.serving.features import FeatureReads
 from esteira.serving.gateway import Gateway
 from esteira.serving.http.rsgi import RsgiApplication
 from esteira.serving.http.site import Site
 from esteira.serving.live import LiveRoutes
 from esteira.serving.metrics import Metrics
+from esteira.serving.pushes import Pushes, PushTables
 from esteira.serving.routes import RouteStore
 
 if TYPE_CHECKING:
@@ -82,14 +85,26 @@ def open_gateway(settings: Settings, shared: Path | None = None, parent: int | N
     predictions = PredictionLog(settings.store("predictions"), worker, flush_ms)
     labels = LabelLog(settings.store("predictions"), worker, flush_ms)
     clock = open_clock(settings.clock_url())
-    gateway = Gateway(live, predictions, labels, clock, metrics, default_model=settings.project.name)
+    pushes = Pushes(PushTables(settings.store("state")), PushLog(settings.store("predictions"), worker))
+    gateway = Gateway(
+        live,
+        predictions,
+        labels,
+        clock,
+        metrics,
+        features=FeatureReads(online, clock),
+        pushes=pushes,
+        default_model=settings.project.name,
+    )
 
     def tick() -> None:
         metrics.predictions_dropped.set((), predictions.dropped)
         metrics.labels_dropped.set((), labels.dropped)
+        pushes.follow()
         if parent is not None and os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)  # end as if the parent had said so
 
     live.refresh()
+    pushes.follow()
     live.watch(tick)
     return gateway

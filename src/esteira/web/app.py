@@ -15,11 +15,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from esteira import __version__
-from esteira.base.errors import EsteiraError
+from esteira.base.errors import EsteiraError, UnknownName
 from esteira.project.overview import overview
 from esteira.project.station import Station, open_station
 from esteira.project.story import Story
 from esteira.web import pages
+from esteira.web.features import feature_view, features
 from esteira.web.ring import ring
 from esteira.web.words import LANGUAGES, Words, negotiate
 
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 _SECTIONS: dict[str, Callable[[Station, Words], list[pages.Section]]] = {
     "data": pages.data,
+    "features": features,
     "runs": pages.runs,
     "models": pages.models,
     "traffic": pages.traffic_page,
@@ -76,6 +78,10 @@ class Site:
         """One room's page."""
         return await run_in_threadpool(self._section, request)
 
+    async def view(self, request: Request) -> Response:
+        """One feature view."""
+        return await run_in_threadpool(self._view, request)
+
     async def state(self, request: Request) -> Response:
         """The page before one asks for it: is the site there?"""
         del request
@@ -98,6 +104,16 @@ class Site:
         return self._page(
             "sections.html", say, name, title=name, sections=_SECTIONS[name](self._station, say)
         )
+
+    def _view(self, request: Request) -> Response:
+        say = self._words(request)
+        name = request.path_params["name"]
+        try:
+            sections = feature_view(self._station, say, name)
+        except UnknownName:
+            return self._missing(say)
+        title = f"{say('view')} {name}"
+        return self._page("sections.html", say, "features", title=title, sections=sections)
 
     async def missing(self, request: Request, error: Exception) -> Response:
         """An address that leads nowhere."""
@@ -141,6 +157,7 @@ def create_app(station: Station) -> Starlette:
         Route("/", site.front),
         Route("/healthz", site.state),
         Mount("/static", StaticFiles(directory=_HERE / "static")),
+        Route("/features/{name}", site.view),
         Route("/{page}", site.section),
     ]
     return Starlette(routes=routes, exception_handlers={404: site.missing, EsteiraError: _refused})

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 18, 30
+_SPARK = (104, 32)  # width and height of a chart in a cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,4 +210,23 @@ def _svg(label: str, inside: str) -> Markup:
     return Markup(
         f'<svg class="chart" role="img" aria-label="{escape(label)}" viewBox="0 0 {WIDTH} {HEIGHT}">'
         f"{inside}</svg>"
+    )
+
+
+def histogram(bars: Sequence[tuple[str, int]], *, label: str) -> Markup:
+    """A small chart for a table's cell: (what the pointer shows, count) per bar. No bars: an empty Markup."""
+    tallest = max((count for _, count in bars), default=0)
+    if not tallest:
+        return Markup("")
+    (width, height), drawn = _SPARK, []
+    step = width / len(bars)
+    for place, (note, count) in enumerate(bars):
+        rise = max(1.0, height * count / tallest) if count else 0.0
+        drawn.append(
+            f'<rect class="bar" x="{place * step:.1f}" y="{height - rise:.1f}" '
+            f'width="{max(1.0, step - 1):.1f}" height="{rise:.1f}"><title>{escape(note)}</title></rect>'
+        )
+    return Markup(
+        f'<svg class="spark" role="img" aria-label="{escape(label)}" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}">{"".join(drawn)}</svg>'
     )

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from esteira.project.observations import Observations
 from esteira.project.overview import table_states, traffic
+from esteira.web.cells import code, decimal, moment, tag
 from esteira.web.charts import Point, line_chart, share_bar, stacked_bars
 
 if TYPE_CHECKING:
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
 
 _DRIFT_CHARTS = 6
 _NOT_ENOUGH = "not enough data"
-_ALARMING = frozenset({"firing", "worse", "drifted", "failed", "rolled back"})
 _URGENCY = ("firing", "resolving", "pending", "ok")  # which alerts stand first
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A card of a page: words, a chart, a table, or all of them."""
+    """A card of a page: words, facts, a chart, a table, or all of them."""
 
     title: str = ""
     text: str = ""
@@ -35,6 +35,7 @@ class Section:
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[object]] = ()
     numbers: Sequence[int] = ()  # columns to align right
+    facts: Sequence[tuple[str, object]] = ()  # each with its name, in the reader's language
 
 
 def data(station: Station, say: Words) -> list[Section]:
@@ -45,7 +46,7 @@ def data(station: Station, say: Words) -> list[Section]:
             s.version.version,
             say.count(s.version.rows),
             say.count(s.quarantined),
-            _time(s.version.committed_at),
+            moment(s.version.committed_at),
         )
         for s in table_states(station)
     ]
@@ -63,7 +64,7 @@ def runs(station: Station, say: Words) -> list[Section]:
         records = station.journal.steps(run.id)
         took = sum(s.seconds for s in records if not s.cached)  # the clock may be simulated
         steps = [
-            (s.step, say("cached") if s.cached else f"{s.seconds:.2f} s", s.reason, _code(s.key))
+            (s.step, say("cached") if s.cached else f"{s.seconds:.2f} s", s.reason, code(s.key))
             for s in records
         ]
         given = ", ".join(f"{name}={value}" for name, value in run.parameters.items())
@@ -83,14 +84,14 @@ def models(station: Station, say: Words) -> list[Section]:
             v.version,
             ", ".join(say(alias) for alias in v.aliases),
             _metrics(v.metrics),
-            _tag(v.tags.get("esteira.gates", ""), say),
-            _time(v.created_at),
-            _code(v.digest),
+            tag(v.tags.get("esteira.gates", ""), say),
+            moment(v.created_at),
+            code(v.digest),
         )
         for v in reversed(station.registry.versions(name))
     ]
     promotions = [
-        (_time(p.at), say(p.alias), p.version, p.previous_version, p.reason)
+        (moment(p.at), say(p.alias), p.version, p.previous_version, p.reason)
         for p in reversed(station.promotions.history(name))
     ]
     return [
@@ -127,9 +128,9 @@ def traffic_page(station: Station, say: Words) -> list[Section]:
     )
     rollouts = [
         (
-            _time(r.started_at),
+            moment(r.started_at),
             f"v{r.champion_version} → v{r.challenger_version}",
-            _tag(r.state, say),
+            tag(r.state, say),
             r.reason,
         )
         for r in reversed(station.rollouts.history(name))
@@ -152,11 +153,11 @@ def performance(station: Station, say: Words) -> list[Section]:
             (
                 f"{o.start:%m-%d} – {o.end:%m-%d}".replace(" ", "\N{NO-BREAK SPACE}"),
                 f"v{o.version}",
-                _number(o.value),
-                f"{_number(o.low)} – {_number(o.high)}".replace(" ", "\N{NO-BREAK SPACE}"),
-                _number(o.threshold),
+                decimal(o.value),
+                f"{decimal(o.low)} – {decimal(o.high)}".replace(" ", "\N{NO-BREAK SPACE}"),
+                decimal(o.threshold),
                 f"{o.maturity:.0%}",
-                _tag(o.verdict, say),
+                tag(o.verdict, say),
             )
             for o in reversed(mine)
         ]
@@ -173,7 +174,7 @@ def drift(station: Station, say: Words) -> list[Section]:
     judged = [o for o in seen if o.verdict != _NOT_ENOUGH]
     last = (judged or seen)[-1]  # the newest window that says something
     ranked = sorted((o for o in seen if o.end == last.end), key=lambda o: -_ratio(o))
-    rows = [(o.subject, _number(_seen(o)), _number(_limit(o)), _tag(o.verdict, say)) for o in ranked]
+    rows = [(o.subject, decimal(_seen(o)), decimal(_limit(o)), tag(o.verdict, say)) for o in ranked]
     text = f"{say('window')} {last.start:%Y-%m-%d} – {last.end:%Y-%m-%d}, v{last.version}"
     if seen[-1].end != last.end:
         text += f" · {say('since then')}: {say(_NOT_ENOUGH)}"
@@ -200,9 +201,9 @@ def drift(station: Station, say: Words) -> list[Section]:
 def alerts(station: Station, say: Words) -> list[Section]:
     """What alarms now, and every transition."""
     standing = sorted(station.alerts.alerts(), key=lambda a: _URGENCY.index(a.state))
-    now = [(a.monitor, a.subject, _tag(a.state, say), _time(a.since), a.message) for a in standing]
+    now = [(a.monitor, a.subject, tag(a.state, say), moment(a.since), a.message) for a in standing]
     past = [
-        (_time(a.at), a.monitor, a.subject, _tag(a.state, say), a.message)
+        (moment(a.at), a.monitor, a.subject, tag(a.state, say), a.message)
         for a in reversed(station.alerts.history())
     ]
     return [
@@ -220,12 +221,12 @@ def audit(station: Station, say: Words) -> list[Section]:
     rows = [
         (
             e.seq,
-            _time(e.at),
+            moment(e.at),
             e.actor,
             e.action,
             e.resource,
             e.reason,
-            _code(e.digest),
+            code(e.digest),
         )
         for e in reversed(station.audit.events(limit=200))
     ]
@@ -252,21 +253,4 @@ def _ratio(seen: Observation) -> float:
 
 def _note(seen: Observation, say: Words) -> str:
     window = f"{seen.start:%Y-%m-%d} – {seen.end:%Y-%m-%d}"
-    return f"{window}: {_number(seen.value)}, n={say.count(seen.rows)} ({say(seen.verdict)})"
-
-
-def _code(digest: str) -> Markup:
-    return Markup("<code>{}</code>").format(digest[:12])
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _time(moment: datetime) -> Markup:
-    return Markup("<time>{}</time>").format(f"{moment:%Y-%m-%d %H:%M}")
-
-
-def _tag(word: str, say: Words) -> Markup:
-    css = "tag alarm" if word in _ALARMING else "tag"
-    return Markup('<span class="{}">{}</span>').format(css, say(word)) if word else Markup("")
+    return f"{window}: {decimal(seen.value)}, n={say.count(seen.rows)} ({say(seen.verdict)})"

@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from esteira.base.digest import digest_file
 from esteira.base.errors import StorageUnwritable
-from esteira.data.tables.commits import Facts
+from esteira.data.tables.facts import Facts
 from esteira.data.tables.parquet import VERIFIED, fragment, problem_with, write_data_file
 from esteira.data.tables.schema import TIME
 

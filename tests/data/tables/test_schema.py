@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esteira.base.errors import BadInput, NaiveTime
-from esteira.data.tables.schema import TIME, SchemaChanged, conform, refuse_untyped, storable
+from esteira.data.tables.schema import TIME, SchemaChanged, conform, evolved, refuse_untyped, storable
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,26 @@ def test_columns_of_nothing_take_the_type_of_the_table() -> None:
     assert conform(rows, schema, "t").schema == schema
     with pytest.raises(BadInput, match="untyped columns: a, c"):
         refuse_untyped(rows, "t")
+
+
+FLIGHTS = pa.schema({"miles": pa.float64(), "carrier": pa.string()})
+
+
+@given(st.permutations(["miles", "carrier", "gate", "belt"]))
+def test_declared_columns_come_after_those_that_are_there_whatever_the_order(names: list[str]) -> None:
+    types = {"miles": pa.float64(), "carrier": pa.large_string(), "gate": pa.string(), "belt": pa.uint8()}
+    found = evolved(FLIGHTS, pa.schema([(name, types[name]) for name in names]), "flights")
+    new = [name for name in names if name in ("gate", "belt")]
+    assert found.names == ["miles", "carrier", *new]
+    assert found.field("belt").type == pa.int16()
+    assert evolved(found, found, "flights") == found
+
+
+def test_a_declaration_that_contradicts_the_table_names_every_column() -> None:
+    with pytest.raises(SchemaChanged) as caught:
+        evolved(FLIGHTS, pa.schema({"miles": pa.int64(), "gate": pa.string()}), "flights")
+    assert (caught.value.missing, caught.value.changed) == (["carrier"], {"miles": ("double", "int64")})
+    assert str(caught.value) == (
+        "the schema of table 'flights' changed: carrier is missing, miles is int64, expected double; "
+        "keep them and declare a new column, or begin a table with another name"
+    )

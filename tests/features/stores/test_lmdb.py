@@ -2,79 +2,55 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import textwrap
+import struct
 import threading
-import time
-from pathlib import Path
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import lmdb
 import pyarrow as pa
 import pytest
-from tests.contracts.online_store import PLAIN, OnlineStoreContract, batch
+from tests.contracts.shared_online_store import (
+    NUMBERS,
+    SharedOnlineStoreContract,
+    counted,
+    run,
+    write_on_a_full_disk,
+)
 
 from esteira.base.errors import CorruptArtifact, StorageUnwritable
-from esteira.features.stores import open_store
 from esteira.features.stores.lmdb import LmdbStore
-from esteira.features.stores.port import StoredRow
+from esteira.features.stores.port import Layout, StoredRow
 from esteira.features.times import UTC_MICROS
 from esteira.features.views import FeatureView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
-COUNTER = FeatureView("counter", ("k",), ("f",), "t")
-KEYS = [("counter", (str(key),)) for key in range(300)]
-
-# Writes ever newer batches of 300 rows and says so after each.
-WRITER = """
-import sys, itertools
-import pyarrow as pa
-from esteira.features.stores.lmdb import LmdbStore
-from esteira.features.times import UTC_MICROS
-from esteira.features.views import FeatureView
-store = LmdbStore(sys.argv[1], map_bytes=1 << 16)
-view = FeatureView("counter", ("k",), ("f",), "t")
-for at in itertools.count(int(sys.argv[2])):
-    times = pa.array([at] * 300, pa.int64()).cast(UTC_MICROS)
-    store.write(view, pa.table({"k": [str(key) for key in range(300)], "event_ts": times, "f": [at] * 300}))
-    print(at, flush=True)
-"""
+KEYS = [("numbers", (str(key),)) for key in range(300)]
 
 
-def counted(at: int, keys: int = 300) -> pa.Table:
-    times = pa.array([at] * keys, pa.int64()).cast(UTC_MICROS)
-    return pa.table({"k": [str(key) for key in range(keys)], "event_ts": times, "f": [at] * keys})
+class TestLmdbStore(SharedOnlineStoreContract):
+    def url(self, folder: Path) -> str:
+        return f"lmdb:{folder / 'online'}"
 
 
-def start_writer(url: str, first: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, url, str(first)], stdout=subprocess.PIPE, text=True
-    )
-
-
-def run(code: str, *arguments: object) -> str:
-    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
-class TestLmdbStore(OnlineStoreContract):
-    def open(self, folder: Path, *, readonly: bool = False) -> LmdbStore:
-        store = open_store(f"lmdb:{folder / 'online'}", readonly=readonly)
-        assert isinstance(store, LmdbStore)
-        return store
-
-
-def test_rows_are_there_when_the_store_is_opened_again(tmp_path: Path) -> None:
+def test_a_store_of_the_time_before_texts_is_read_and_written_on(tmp_path: Path) -> None:
+    with lmdb.open(str(tmp_path)) as old, old.begin(write=True) as transaction:
+        transaction.put(b"\x02v", b'{"keys":["k"],"features":["f","g"]}')
+        key = b"\x00\x01\x00\x00\x00v\x01\x00\x00\x00x"
+        transaction.put(key, struct.pack("<qqqB2d", 5, 6, 0, 0b10, 0.0, 2.5))
     store = LmdbStore(f"lmdb:{tmp_path}")
-    store.write(PLAIN, batch(("JFK", 6, 5, None, 1.0, None)))
+    assert store.read("v", ("x",)) == StoredRow(5, 6, (None, 2.5))
+    assert store.views() == {"v": Layout(("k",), ("f", "g"), ("number", "number"), None)}
+    view = FeatureView("v", ("k",), ("f", "g"), "t", ttl=timedelta(seconds=1))
+    times = pa.array([7], pa.int64()).cast(UTC_MICROS)
+    rows = pa.table({"k": ["x"], "event_ts": times, "f": [1.0], "g": [2.0]})
+    assert store.write(view, rows) == 1
+    assert store.read("v", ("x",)) == StoredRow(7, 7, (1.0, 2.0))
+    assert store.views() == {"v": Layout(("k",), ("f", "g"), ttl_us=1_000_000)}
     store.close()
-    again = LmdbStore(f"lmdb:{tmp_path}", readonly=True)
-    assert again.read("plain", ("JFK", "6")) == StoredRow(5, 5, (1.0, None))
-    again.close()
 
 
 def test_stores_of_one_process_share_the_folder_until_the_last_closes(tmp_path: Path) -> None:
@@ -82,72 +58,49 @@ def test_stores_of_one_process_share_the_folder_until_the_last_closes(tmp_path: 
     (tmp_path / "real").mkdir()
     reader = LmdbStore(f"lmdb:{tmp_path / 'real'}", readonly=True)
     writer = LmdbStore(f"lmdb:{tmp_path / 'link'}")
-    writer.write(COUNTER, counted(1, 1))
+    writer.write(NUMBERS, counted(1, 1))
     writer.close()
-    assert reader.read("counter", ("0",)) == StoredRow(1, 1, (1.0,))
+    assert reader.read("numbers", ("0",)) == StoredRow(1, 1, (1.0,))
     reader.close()
     with pytest.raises(StorageUnwritable):
-        reader.read("counter", ("0",))
+        reader.read("numbers", ("0",))
 
 
 def test_a_folder_that_was_deleted_and_made_again_is_another_store(tmp_path: Path) -> None:
     old = LmdbStore(f"lmdb:{tmp_path}")
-    old.write(COUNTER, counted(1, 1))
+    old.write(NUMBERS, counted(1, 1))
     for name in ("data.mdb", "lock.mdb"):
         (tmp_path / name).unlink()
     new = LmdbStore(f"lmdb:{tmp_path}")
-    assert new.read("counter", ("0",)) is None
+    assert new.read("numbers", ("0",)) is None
     new.close()
     old.close()
 
 
-def test_another_process_sees_a_write_at_once_also_when_the_map_has_grown(tmp_path: Path) -> None:
+def test_a_map_that_another_process_has_grown_is_adopted(tmp_path: Path) -> None:
     url = f"lmdb:{tmp_path}"
     store = LmdbStore(url, map_bytes=1 << 16)
     assert store.read_many(KEYS) == [None] * len(KEYS)
-    with start_writer(url, 1) as writer:
-        assert writer.stdout is not None
-        for line in writer.stdout:
-            said = int(line)
-            rows = store.read_many(KEYS)
-            assert len(set(rows)) == 1
-            assert rows[0] is not None
-            assert rows[0].event_us >= said
-            if said == 20:
-                break
-        writer.kill()
-    store.write(COUNTER, counted(10_000))
+    code = """
+        import sys
+        from esteira.features.stores.lmdb import LmdbStore
+        from tests.contracts.shared_online_store import NUMBERS, counted
+        LmdbStore(sys.argv[1], map_bytes=1 << 16).write(NUMBERS, counted(1, 3000))
+    """
+    run(code, url)
+    assert (tmp_path / "data.mdb").stat().st_size > 1 << 16
+    assert {row and row.event_us for row in store.read_many(KEYS)} == {1}
+    assert store.write(NUMBERS, counted(2, 3)) == 3
     store.close()
-
-
-@pytest.mark.slow
-def test_a_killed_writer_leaves_every_write_whole_and_none_lost(tmp_path: Path) -> None:
-    url, last = f"lmdb:{tmp_path}", 0
-    for delay in (0.0, 0.004, 0.011, 0.017):
-        writer = start_writer(url, last + 1)
-        assert writer.stdout is not None
-        last = int(writer.stdout.readline())
-        time.sleep(delay)
-        writer.send_signal(signal.SIGKILL)
-        said = [int(line) for line in writer.stdout.read().split("\n") if line]
-        writer.wait()
-        last = max([last, *said])
-        store = LmdbStore(url, readonly=True)
-        rows = store.read_many(KEYS)
-        store.close()
-        assert len(set(rows)) == 1
-        assert rows[0] is not None
-        assert rows[0].event_us in {last, last + 1}  # the last may have been written and not yet said
-        last = rows[0].event_us
 
 
 def test_the_map_grows_under_threads_that_read(tmp_path: Path) -> None:
     for attempt in range(20):  # each moves the map several times, at some moment of a read
         store = LmdbStore(f"lmdb:{tmp_path / str(attempt)}", map_bytes=1 << 15)
-        store.write(COUNTER, counted(1, 10))
-        failures = read_while(store, lambda store=store: store.write(COUNTER, counted(2, 3000)))
+        store.write(NUMBERS, counted(1, 10))
+        failures = read_while(store, lambda store=store: store.write(NUMBERS, counted(2, 3000)))
         assert failures == []
-        assert store.read("counter", ("2999",)) == StoredRow(2, 2, (2.0,))
+        assert store.read("numbers", ("2999",)) == StoredRow(2, 2, (2.0,))
         assert (tmp_path / str(attempt) / "data.mdb").stat().st_size > 1 << 16
         store.close()
 
@@ -160,7 +113,7 @@ def read_while(store: LmdbStore, act: Callable[[], object]) -> list[BaseExceptio
     def read() -> None:
         try:
             while not is_done.is_set():
-                assert store.read("counter", ("3",)) is not None
+                assert store.read("numbers", ("3",)) is not None
         except BaseException as failure:  # noqa: BLE001 - a thread must not swallow its failure
             failures.append(failure)
 
@@ -175,23 +128,7 @@ def read_while(store: LmdbStore, act: Callable[[], object]) -> list[BaseExceptio
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_the_store_whole(tmp_path: Path) -> None:
-    code = """
-        import resource, sys
-        sys.path.insert(0, sys.argv[2])
-        from esteira.base.errors import StorageUnwritable
-        from esteira.features.stores.lmdb import LmdbStore
-        from tests.features.stores.test_lmdb import COUNTER, KEYS, counted
-        store = LmdbStore(sys.argv[1])
-        store.write(COUNTER, counted(1))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 17, resource.RLIM_INFINITY))
-        try:
-            store.write(COUNTER, counted(2, 20_000))
-        except StorageUnwritable as refused:
-            print(len(set(store.read_many(KEYS))), store.read("counter", ("0",)).event_us)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        print(store.write(COUNTER, counted(3)))
-    """
-    assert run(code, f"lmdb:{tmp_path}", ROOT) == "1 1\n300"
+    assert write_on_a_full_disk(f"lmdb:{tmp_path}") == "1 1\n300"
 
 
 def test_a_place_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
@@ -221,7 +158,7 @@ def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", [0.3, 0.8])
 def test_a_file_that_was_cut_short_is_refused_before_it_kills(tmp_path: Path, cut: float) -> None:
     store = LmdbStore(f"lmdb:{tmp_path}")
-    store.write(COUNTER, counted(1, 5000))
+    store.write(NUMBERS, counted(1, 5000))
     store.close()
     with (tmp_path / "data.mdb").open("r+b") as file:
         file.truncate(int((tmp_path / "data.mdb").stat().st_size * cut))

@@ -11,6 +11,7 @@ from tests.project.worlds import LIVE, clock_of, rehearsal_of
 
 from esteira.base.clock import SimulatedClock, to_micros
 from esteira.base.errors import BadInput, UnknownName
+from esteira.features.ledger import FeatureLedger
 from esteira.features.stores import open_store
 from esteira.project.definition import Rehearsal, TableSource
 from esteira.project.demo.client import ReplayClient
@@ -66,7 +67,7 @@ class Scene:
         self.client = ReplayClient(self.server.url, connections=1)
         self.clock = SimulatedClock(start=START)
         published = {"landings": Ordered.by(LANDINGS, "published_at")}
-        feed = OnlineFeed((), open_store("memory:"))
+        feed = OnlineFeed((), open_store("memory:"), FeatureLedger("sqlite::memory:"))
         self.replay = Replay(rehearsal(self.asked), published, self.clock, feed, self.client)
         return self
 
@@ -161,7 +162,7 @@ def test_features_are_in_the_store_before_the_question(station: Station) -> None
                 seen.append(None if row is None else row.created_us)
 
     with Recorder() as server, Watching(server.url, connections=1) as client:
-        feed = OnlineFeed(station.project.views, station.online)
+        feed = OnlineFeed(station.project.views, station.online, station.ledger)
         feed.catch_up(station.tables, LIVE - HOUR)
         published = publications(station.project.tables, LIVE - HOUR, LIVE + 6 * HOUR)
         replay = Replay(rehearsal_of(station), published, clock_of(station), feed, client)

@@ -28,10 +28,12 @@ from esteira.base.errors import (
 )
 from esteira.base.records import Run, RunStatus
 from esteira.registry.backends import open_backend
+from esteira.training.encodings import Target
 from esteira.training.trainers import fit
 
 if TYPE_CHECKING:
     from esteira.registry.backends.mlflow import MlflowBackend
+    from esteira.training.encodings import Encoding
 
 ROOT = Path(__file__).parents[3]
 
@@ -118,11 +120,19 @@ def test_a_project_deleted_in_the_ui_is_restored(local: MlflowBackend, client: m
 
 
 @pytest.mark.parametrize("trainer", ["lightgbm:", "sklearn:"])
+@pytest.mark.parametrize(
+    ("encode", "asked"), [({}, "carrier"), ({"carrier": Target()}, "carrier~target")], ids=["raw", "encoded"]
+)
 def test_mlflow_loads_a_champion_by_its_alias_and_predicts_the_same(
-    trainer: str, local: MlflowBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trainer: str,
+    encode: dict[str, Encoding],
+    asked: str,
+    local: MlflowBackend,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     table = flights(300).rename_columns(["miles", "gust", "carrier", "dest", "late"])
-    model = fit(trainer, table, signature_of(table, ("miles", "gust", "carrier")), seed=7)
+    model = fit(trainer, table, signature_of(table, ("miles", "gust", "carrier")), seed=7, encode=encode)
     bundle, digest = bundle_of(model, tmp_path / "bundle")
     run_id = local.record_run(finished("r", "late"), metrics={}, parameters={}, tags={})
     local.register("late", bundle, mlflow_run=run_id, digest=digest, metrics={"roc_auc": 0.8}, tags={})
@@ -131,13 +141,15 @@ def test_mlflow_loads_a_champion_by_its_alias_and_predicts_the_same(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", local.uri)
     loaded = mlflow.pyfunc.load_model("models:/late@champion")
     matrix = model.signature.encode_table(table)
-    told = loaded.predict(pd.DataFrame(matrix, columns=[*model.signature.names]))
+    if model.encodings:
+        matrix = model.encodings.encode_matrix(matrix)
+    told = loaded.predict(pd.DataFrame(matrix, columns=[*model.native_signature.names]))
     if trainer == "lightgbm:":
         expected = mlflow.lightgbm.load_model("models:/late/1").predict(matrix)
     else:
         expected = mlflow.sklearn.load_model("models:/late/1").predict_proba(matrix)
     assert np.array_equal(told, expected)
-    assert loaded.metadata.get_input_schema().input_names() == ["miles", "gust", "carrier"]
+    assert loaded.metadata.get_input_schema().input_names() == ["miles", "gust", asked]
 
 
 def test_a_registered_model_is_shown_as_the_output_of_its_run(

@@ -25,6 +25,10 @@ from esteira.serving.http.routing import resolve
         ("/version", "GET", "", ""),
         ("/labels", "POST", "", ""),
         ("/metrics", "GET", "", ""),
+        ("/features", "GET POST", "", ""),
+        ("/features/weather", "GET POST", "", ""),
+        ("/push", "GET", "", ""),
+        ("/push/readings", "POST", "", ""),
     ],
 )
 def test_every_path_of_the_protocols_has_its_method(
@@ -32,7 +36,7 @@ def test_every_path_of_the_protocols_has_its_method(
 ) -> None:
     route = resolve(path)
     assert route is not None
-    assert list(route.handlers) == [methods]
+    assert list(route.handlers) == methods.split()
     assert (route.model, route.version) == (model, version)
 
 
@@ -53,9 +57,19 @@ def test_every_path_of_the_protocols_has_its_method(
         "/v2/models/late/explain",
         "/v2/models/late/infer/x",
         "/metrics/",
+        "/push/",
+        "/push/readings/",
+        "/features/",
         "//v2",
         "/../etc/passwd",
     ],
 )
 def test_nothing_else_is_there(path: str) -> None:
     assert resolve(path) is None
+
+
+def test_only_what_waits_for_the_disk_says_so() -> None:
+    push, labels = resolve("/push/readings"), resolve("/labels")
+    assert push is not None
+    assert labels is not None
+    assert (push.table, push.waits, labels.waits) == ("readings", True, False)

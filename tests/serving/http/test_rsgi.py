@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 from tests.serving.worlds import World, tree_model
 
 from esteira.serving.http.rsgi import RsgiApplication
 from esteira.serving.http.site import Site
+from esteira.serving.pushes import PushTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from esteira.monitoring.push_log import Push
 
 LIMIT = 500
 BODY = b'{"inputs":{"miles":1,"carrier":"UA"}}'
@@ -21,7 +26,8 @@ class Scope:
     """RSGI's request, as granian gives it."""
 
     def __init__(self, method: str, path: str, headers: dict[str, str]) -> None:
-        self.method, self.path, self.headers = method, path, headers
+        self.method, self.headers = method, headers
+        self.path, _, self.query_string = path.partition("?")
 
 
 class Exchange:
@@ -73,6 +79,12 @@ def test_a_get_reads_no_body(application: RsgiApplication) -> None:
     assert exchange.read == 0
 
 
+def test_what_follows_the_question_mark_reaches_the_handler(application: RsgiApplication) -> None:
+    exchange = Exchange()
+    assert ask(application, Scope("GET", "/features/weather?origin=a&origin=b", {}), exchange) == 400
+    assert b"given twice" in exchange.sent[0][2]
+
+
 def test_a_declared_body_over_the_limit_is_not_read(application: RsgiApplication) -> None:
     exchange = Exchange(b"x" * (LIMIT + 1))
     headers = {"content-length": str(LIMIT + 1)}
@@ -91,6 +103,35 @@ def test_a_body_of_unknown_length_is_read_up_to_the_limit(application: RsgiAppli
 def test_a_length_that_is_no_number_is_not_believed(application: RsgiApplication) -> None:
     exchange = Exchange(BODY)
     assert ask(application, Scope("POST", "/invocations", {"content-length": "many"}), exchange) == 200
+
+
+def test_a_push_that_waits_for_the_disk_holds_up_no_one_else(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.push_tables.publish([PushTable("readings", pa.schema({"x": pa.int64()}))])
+    world.gateway.pushes.follow()
+    application = RsgiApplication(Site(world.gateway, max_body_bytes=LIMIT), world.gateway.close)
+    begun, disk, others = threading.Event(), threading.Event(), Exchange()
+    keep = world.pushed.keep
+
+    def slow(table: str, push: Push) -> None:
+        begun.set()
+        assert disk.wait(10)
+        keep(table, push)
+
+    world.pushed.keep = slow  # type: ignore[method-assign]
+    pushed = Exchange(b'{"rows":[{"x":1}]}')
+
+    async def both() -> None:
+        waiting = asyncio.create_task(application.__rsgi__(Scope("POST", "/push/readings", {}), pushed))
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
+        await application.__rsgi__(Scope("GET", "/v2/health/live", {}), others)
+        assert (len(others.sent), pushed.sent) == (1, [])
+        disk.set()
+        await waiting
+
+    asyncio.run(both())
+    assert (pushed.sent[0][0], len(world.pushed.records)) == (202, 1)
 
 
 def test_closing_closes_what_was_opened(tmp_path: Path) -> None:

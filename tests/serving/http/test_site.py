@@ -45,7 +45,16 @@ class Broken(Kept):
 
 
 def breaking(world: World, error: Exception) -> Site:
-    gateway = Gateway(world.live, Broken(error), Kept(), world.clock, world.metrics, default_model="late")
+    gateway = Gateway(
+        world.live,
+        Broken(error),
+        Kept(),
+        world.clock,
+        world.metrics,
+        features=world.gateway.features,
+        pushes=world.gateway.pushes,
+        default_model="late",
+    )
     return Site(gateway, max_body_bytes=1000)
 
 

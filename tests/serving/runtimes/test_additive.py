@@ -55,6 +55,7 @@ MASK = np.array([False, True, False])
         (columns((SimpleImputer(), slice(0, 2)), ("drop", [2])),),
         (columns((SimpleImputer(), [2, 0]), (OneHotEncoder(), MASK)),),
         (columns((OneHotEncoder(), [1]), (OneHotEncoder(), [1]), (SimpleImputer(), [0])),),
+        (columns((SimpleImputer(), [0, 1]), (make_pipeline(SimpleImputer(), OneHotEncoder()), [])),),
     ],
 )
 def test_a_known_pipeline_is_the_sum_of_its_terms(steps: tuple[Any, ...]) -> None:

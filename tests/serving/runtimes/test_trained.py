@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,7 +12,16 @@ import skops.io
 from esteira.registry.bundle import SKOPS_TYPES, Model
 from esteira.registry.signature import infer_signature
 from esteira.serving.runtimes import open_runtime
+from esteira.training.encodings import OneHot, Robust, Standard, Target
 from esteira.training.trainers import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from esteira.training.encodings import Encoding
+
+COLUMNS = ("miles", "gust", "carrier", "empty")
+ENCODE = {"miles": Robust(), "gust": Standard(), "carrier": Target(), "empty": Standard(impute=True)}
 
 
 def rows(count: int = 400) -> pa.Table:
@@ -29,23 +40,40 @@ def rows(count: int = 400) -> pa.Table:
     )
 
 
-def trained(url: str) -> tuple[Model, np.ndarray]:
+def trained(
+    url: str, columns: tuple[str, ...] = COLUMNS, encode: Mapping[str, Encoding] | None = None
+) -> tuple[Model, np.ndarray]:
     table = rows()
-    signature = infer_signature(table, "late", columns=("miles", "gust", "carrier", "empty"))
-    return fit(url, table, signature, seed=1), signature.encode_table(table)
+    signature = infer_signature(table, "late", columns=columns)
+    return fit(url, table, signature, seed=1, encode=encode), signature.encode_table(table)
 
 
 @pytest.mark.parametrize("url", ["lightgbm:", "sklearn:"])
-def test_a_trained_model_serves_a_row_as_a_batch_to_the_bit(url: str) -> None:
-    model, matrix = trained(url)
+@pytest.mark.parametrize(
+    ("columns", "encode"),
+    [
+        (COLUMNS, {}),
+        (COLUMNS, ENCODE),
+        (COLUMNS, {"carrier": OneHot()}),
+        (COLUMNS, {"miles": Robust()}),
+        (("miles", "gust"), {}),
+        (("carrier",), {}),
+        (("carrier",), {"carrier": OneHot()}),
+    ],
+)
+def test_a_trained_model_serves_a_row_as_a_batch_to_the_bit(
+    url: str, columns: tuple[str, ...], encode: Mapping[str, Encoding]
+) -> None:
+    model, matrix = trained(url, columns, encode)
     runtime = open_runtime(model)
     scores = runtime.predict(matrix).tolist()
     assert [runtime.predict_row(row) for row in matrix.tolist()] == scores
-    assert len(set(scores)) > 10
+    assert len(set(scores)) >= (4 if columns == ("carrier",) else 10)
 
 
-def test_the_baseline_is_served_as_a_sum_that_agrees_with_scikit_learn() -> None:
-    model, matrix = trained("sklearn:")
+@pytest.mark.parametrize("columns", [COLUMNS, ("miles", "gust"), ("carrier",)])
+def test_the_baseline_is_served_as_a_sum_that_agrees_with_scikit_learn(columns: tuple[str, ...]) -> None:
+    model, matrix = trained("sklearn:", columns)
     runtime = open_runtime(model)
     classifier = skops.io.loads(model.files["model.skops"], trusted=list(SKOPS_TYPES))
     assert getattr(runtime, "_terms", None) is not None

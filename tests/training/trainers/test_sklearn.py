@@ -9,6 +9,7 @@ import skops.io
 from tests.contracts.trainer import TrainerContract
 
 from esteira.registry.bundle import SKOPS_TYPES
+from esteira.training.encodings import OneHot, Robust, Standard, Target
 from esteira.training.trainers.sklearn import PAYLOAD, SklearnOptions
 
 if TYPE_CHECKING:
@@ -34,3 +35,12 @@ class TestSklearnTrainer(TrainerContract):
     def test_a_search_that_did_not_end_is_told(self, table: pa.Table, model: Model) -> None:
         assert model.facts["converged"] is True
         assert self.fit(table, max_iterations=1).facts["converged"] is False
+
+    def test_what_an_encoding_makes_is_a_number_like_any_other(self, table: pa.Table) -> None:
+        encode = {"miles": Robust(), "wind gust": Standard(), "carrier": Target(), "dest[3]": OneHot()}
+        model = self.fit(table, encode=encode)
+        pipeline = skops.io.loads(model.files[PAYLOAD], trusted=[*SKOPS_TYPES])
+        (numbers, _, taken), (_, _, texts) = pipeline["columns"].transformers_
+        assert numbers == "numbers"
+        assert len(taken) == len(model.native_signature.columns) == 5
+        assert texts == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import reduce
 from operator import and_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 import pyarrow as pa
@@ -15,18 +15,21 @@ import pyarrow.parquet as pq
 
 from esteira.base.digest import digest_file
 from esteira.base.files import sync_folder, writing
-from esteira.data.tables.commits import Facts, Span
+from esteira.data.tables.facts import Facts, Span
 from esteira.data.tables.schema import TIME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from pyarrow import fs
 
-_ROWS_PER_GROUP = 131_072
+ROWS_PER_GROUP = 131_072
 FORMAT = ds.ParquetFileFormat()
 # A page whose bytes changed on disk is refused, not decoded into other numbers.
 VERIFIED = ds.ParquetFragmentScanOptions(pre_buffer=True, page_checksum_verification=True)
+# What is buffered ahead is held until its file is done, and files may be large: a stream reads as it goes.
+STREAMED = ds.ParquetFragmentScanOptions(pre_buffer=False, page_checksum_verification=True)
 
 
 def write_data_file(folder: Path, rows: pa.Table, *, at: int, token: str = "") -> Facts:
@@ -37,19 +40,35 @@ def write_data_file(folder: Path, rows: pa.Table, *, at: int, token: str = "") -
     """
     if not rows.num_rows:
         return Facts(0, at, token)
+    written = stream_data_file(folder, rows.schema, [rows])
+    times = [field.name for field in rows.schema if field.type == TIME]
+    spans = {name: span for name in times if (span := _span(rows[name])) is not None}
+    return Facts(rows.num_rows, at, token, *written, spans)
+
+
+class Written(NamedTuple):
+    """A data file that is on the disk."""
+
+    file: str
+    digest: str
+    size: int  # bytes
+
+
+def stream_data_file(folder: Path, schema: pa.Schema, rows: Iterable[pa.Table]) -> Written:
+    """Write rows to a new file as they come, durably; nothing is left behind by a failure.
+
+    Raises: StorageUnwritable, and what `rows` raises.
+    """
     path = folder / f"part-{uuid4()}.parquet"
     with writing(path):
         try:
-            pq.write_table(
-                rows, path, compression="zstd", row_group_size=_ROWS_PER_GROUP, write_page_checksum=True
-            )
+            with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+                for each in rows:
+                    writer.write_table(each, row_group_size=ROWS_PER_GROUP)
             with path.open("rb") as file:
                 os.fsync(file.fileno())
             sync_folder(folder)
-            times = [field.name for field in rows.schema if field.type == TIME]
-            spans = {name: span for name in times if (span := _span(rows[name])) is not None}
-            size = path.stat().st_size
-            return Facts(rows.num_rows, at, token, path.name, digest_file(path), size, spans)
+            return Written(path.name, digest_file(path), path.stat().st_size)
         except BaseException:
             path.unlink(missing_ok=True)
             raise

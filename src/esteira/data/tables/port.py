@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
     from esteira.base.records import TableVersion
+
+SEQUENCE = "_seq"  # a reserved column: the position of a row in its whole table, which never changes
+TARGET_BYTES = 128 * 1024 * 1024  # of a compacted file: a scan skips or reads it whole in well under a second
+RETENTION = timedelta(days=7)  # what other Delta tools keep of superseded files, too
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A table as it lies on the disk."""
+
+    version: TableVersion  # the newest
+    schema: pa.Schema
+    files: int
+    size: int  # bytes
+    mergeable: int  # files that `compact` would replace
+    is_ours: bool  # no other tool has committed, so compact, vacuum and evolve are possible
+
+
+@dataclass(frozen=True, slots=True)
+class Vacuumed:
+    """What was deleted."""
+
+    files: int
+    size: int  # bytes
 
 
 class TableStore(Protocol):
@@ -39,6 +65,25 @@ class TableStore(Protocol):
         """
         ...
 
+    def scan(
+        self,
+        name: str,
+        *,
+        since: int | None = None,
+        version: int | None = None,
+        columns: Sequence[str] | None = None,
+        where: Sequence[tuple[str, str, Any]] = (),
+        size: int = 131_072,
+    ) -> Iterator[pa.Table]:
+        """The rows that came after version `since` (all when None) up to `version` (the newest when None).
+
+        In table order, in batches of at most `size` rows, none of them empty, each with the int64 column
+        `_seq` last: the true position of a row, whatever `where` leaves out. Only a few batches are in
+        memory at once.
+        Raises: NotFound, BadInput, CorruptArtifact.
+        """
+        ...
+
     def version(self, name: str, number: int | None = None) -> TableVersion:
         """A version of a table, the newest if not said. Raises: NotFound."""
         ...
@@ -59,5 +104,36 @@ class TableStore(Protocol):
         """What is wrong with the files of the newest version, one sentence each; empty when all is well.
 
         Raises: NotFound.
+        """
+        ...
+
+    def describe(self, name: str) -> Described:
+        """The newest version, its columns and its files. Raises: NotFound, CorruptArtifact."""
+        ...
+
+    def compact(self, name: str, *, target_bytes: int = TARGET_BYTES) -> TableVersion | None:
+        """Make many small files few large ones of about `target_bytes`, as a version with the same rows.
+
+        Every version reads as before, in the same order. None when nothing is worth it, or others
+        compacted meanwhile. Appends go on beside it; memory stays bounded.
+        Raises: NotFound, BadInput (another tool has committed), CorruptArtifact, StorageUnwritable.
+        """
+        ...
+
+    def vacuum(self, name: str, *, older_than: timedelta = RETENTION) -> Vacuumed:
+        """Delete data files that no version needs any more, and those that killed writers left behind.
+
+        Every version stays readable, and whoever is reading goes on reading. What was superseded ages by
+        the store's clock; what no commit names by the disk's, and stays for a day at least.
+        Raises: NotFound, BadInput (another tool has committed), StorageUnwritable.
+        """
+        ...
+
+    def evolve(self, name: str, schema: pa.Schema) -> TableVersion:
+        """Declare columns beside those of the table; rows from before have null there.
+
+        An older version keeps its columns. A schema that says nothing new makes no version.
+        Raises: NotFound, SchemaChanged (a column removed or of another type), BadInput (a new column that
+        is not nullable or cannot be kept; another tool has committed), StorageUnwritable.
         """
         ...

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from esteira.base.errors import BadInput, NaiveTime
+from esteira.data.tables.port import SEQUENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,15 +16,19 @@ TIME = pa.timestamp("us", tz="UTC")
 
 
 class SchemaChanged(BadInput):
-    """Rows whose columns are not those of the table; it names every column that differs."""
+    """Columns that are not those of the table; it names every one that differs."""
 
     def __init__(
-        self, table: str, missing: Sequence[str], extra: Sequence[str], changed: Mapping[str, tuple[str, str]]
+        self,
+        table: str,
+        missing: Sequence[str],
+        extra: Sequence[str],
+        changed: Mapping[str, tuple[str, str]],
+        mend: str = "send the columns of the table, declare new ones, or begin a table with another name",
     ) -> None:
         said = [f"{name} is missing" for name in missing]
         said += [f"{name} is new" for name in extra]
         said += [f"{name} is {found}, expected {expected}" for name, (expected, found) in changed.items()]
-        mend = "send the columns of the table, or begin a table with another name"
         super().__init__(f"the schema of table {table!r} changed: {', '.join(said)}; {mend}")
         self.table, self.missing, self.extra, self.changed = table, missing, extra, changed
 
@@ -31,11 +36,13 @@ class SchemaChanged(BadInput):
 def storable(rows: pa.Table) -> pa.Table:
     """The rows in types that tables keep: times as timestamp[us, UTC], one kind of text, nothing lost.
 
-    Raises: BadInput (a type that cannot be kept, two columns of one name), NaiveTime.
+    Raises: BadInput (a type that cannot be kept, two columns of one name, `_seq`), NaiveTime.
     >>> storable(pa.table({"carrier": pa.array(["UA", "UA"]).dictionary_encode()})).schema.types
     [DataType(string)]
     """
     names = [name.casefold() for name in rows.column_names]
+    if SEQUENCE in names:
+        raise BadInput(f"column {SEQUENCE} is kept for the positions of rows; rename it")
     doubled = sorted({name for name in rows.column_names if names.count(name.casefold()) > 1})
     if doubled:
         raise BadInput(f"columns {', '.join(doubled)} have one name but for case; rename all but one")
@@ -67,12 +74,41 @@ def conform(rows: pa.Table, schema: pa.Schema, table: str) -> pa.Table:
     return rows.select(schema.names).cast(schema)
 
 
+def evolved(schema: pa.Schema, declared: pa.Schema, table: str) -> pa.Schema:
+    """A table's schema with the columns that are declared beside its own, after them.
+
+    Raises: SchemaChanged (a column removed or of another type), BadInput (a new one that cannot be).
+    >>> one = pa.schema({"miles": pa.int64()})
+    >>> evolved(one, pa.schema({"gate": pa.large_string(), "miles": pa.int64()}), "flights").names
+    ['miles', 'gate']
+    """
+    rows = storable(declared.empty_table())
+    refuse_untyped(rows, table)
+    missing = [name for name in schema.names if name not in declared.names]
+    changed = {
+        field.name: (str(field.type), str(rows.schema.field(field.name).type))
+        for field in schema
+        if field.name not in missing and rows.schema.field(field.name).type != field.type
+    }
+    if missing or changed:
+        mend = "keep them and declare a new column, or begin a table with another name"
+        raise SchemaChanged(table, missing, [], changed, mend)
+    added = [field for field in rows.schema if field.name not in schema.names]
+    strict = [field.name for field in added if not declared.field(field.name).nullable]
+    if strict:
+        raise BadInput(
+            f"table {table!r} cannot promise that {', '.join(strict)} is never null, as rows without it may "
+            "have come before; declare it nullable and check it with NotNull"
+        )
+    return pa.schema([*schema, *added])
+
+
 def refuse_untyped(rows: pa.Table, table: str) -> None:
-    """A table cannot begin with a column of nulls only that has no type. Raises: BadInput."""
+    """A column of nulls only needs a type to begin with. Raises: BadInput."""
     untyped = [field.name for field in rows.schema if _is_untyped(field.type)]
     if untyped:
         raise BadInput(
-            f"table {table!r} cannot begin with untyped columns: {', '.join(untyped)}; "
+            f"table {table!r} cannot have untyped columns: {', '.join(untyped)}; "
             "give them a type, e.g. pa.nulls(n, pa.float64())"
         )
 

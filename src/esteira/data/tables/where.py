@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from esteira.base.clock import from_micros, to_micros
@@ -14,7 +16,30 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pyarrow as pa
-    import pyarrow.dataset as ds
+
+    from esteira.base.records import TableVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a reader wants of each row."""
+
+    columns: Sequence[str]
+    where: ds.Expression | None = None
+
+
+def question(
+    version: TableVersion,
+    schema: pa.Schema,
+    columns: Sequence[str] | None,
+    where: Sequence[tuple[str, str, Any]],
+) -> Question:
+    """The columns (all if not said) and the condition. Raises: as `condition`."""
+    for column in columns or ():
+        if column not in schema.names:
+            raise UnknownName(f"column of {version.table}", column, schema.names)
+    names = schema.names if columns is None else columns
+    return Question([*names], condition(version.table, where, schema))
 
 
 def condition(table: str, where: Sequence[tuple[str, str, Any]], schema: pa.Schema) -> ds.Expression | None:

@@ -35,6 +35,8 @@ FROM spine ASOF JOIN ({known}) AS known ON spine.key = known.key AND spine.at >=
 class DuckdbEngine:
     """Joins in an in-memory database of its own for each thread; what does not fit memory spills to disk."""
 
+    threads = 1
+
     def __init__(self, url: str = "duckdb:") -> None:
         self.url = url
         self._local = threading.local()

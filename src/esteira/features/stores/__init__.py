@@ -12,13 +12,18 @@ if TYPE_CHECKING:
 _STORES = {
     "lmdb": "esteira.features.stores.lmdb:LmdbStore",
     "memory": "esteira.features.stores.memory:MemoryStore",
+    "redis": "esteira.features.stores.redis:RedisStore",
+    "rediss": "esteira.features.stores.redis:RedisStore",
+    "sqlite": "esteira.features.stores.sqlite:SqliteStore",
+    "unix": "esteira.features.stores.redis:RedisStore",
 }
 
 
 def open_store(url: str, *, readonly: bool = False) -> OnlineStore:
-    """`lmdb:FOLDER`, or `memory:` for one that dies with the object.
+    """`lmdb:FOLDER`, `sqlite:FILE`, `redis://HOST:PORT/DB`, or `memory:` for one that dies with the object.
 
-    Raises: UnknownScheme, MissingExtra, StorageUnwritable, CorruptArtifact.
+    A Redis with TLS is `rediss://…`, one behind a socket `unix:///PATH`.
+    Raises: UnknownScheme, MissingExtra, StorageUnwritable, CorruptArtifact, ServiceUnreachable, BadInput.
     >>> open_store("memory:").read("weather", ("JFK",)) is None
     True
     """

@@ -1,8 +1,8 @@
 """LMDB as the online store: one memory-mapped file that many processes read while one writes.
 
 A write is one transaction: after `kill -9` it is there whole or not at all. The data are synced before a
-write returns, the page that points to them with the next write, so a power loss may undo the last write,
-never half of it; `materialize` brings it back. A read begins a transaction of its own, which LMDB renews
+write returns, the page that points to them with the next write or `sync`, so a power loss may undo the last
+write, never half of it. A read begins a transaction of its own, which LMDB renews
 from the one before, and thus sees every write that has ended, in whichever process.
 
 LMDB forbids a process to open one environment twice, so all stores of a process on one folder share it; a
@@ -15,26 +15,37 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import lmdb
-import msgspec
 
 from esteira.base.errors import CorruptArtifact, EsteiraError, StorageUnwritable
 from esteira.base.files import writing
 from esteira.base.optional import path_of
-from esteira.features.latest import latest_rows
-from esteira.features.stores.packing import pack_key, pack_layout_key, pack_rows, unpack_row, version_of
-from esteira.features.stores.port import Layout, StoredRow, ViewChanged
-from esteira.features.views import BoundView
+from esteira.features.stores.batch import pack_batch, settle
+from esteira.features.stores.packing import (
+    LAYOUTS,
+    pack_keys,
+    pack_layout,
+    pack_layout_key,
+    unpack_layout,
+    unpack_layouts,
+    unpack_rows,
+    version_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import pyarrow as pa
 
+    from esteira.features.stores.batch import Batch
+    from esteira.features.stores.port import Layout, StoredRow
     from esteira.features.views import FeatureView
+
+T = TypeVar("T")
 
 MAP_BYTES = 1 << 26  # to begin with; it doubles whenever it is full
 _READERS = 1024
@@ -66,37 +77,25 @@ class LmdbStore:
         """See `OnlineStore.write_many`."""
         if self._readonly:
             raise StorageUnwritable(str(self._folder), "the store was opened to be read only")
-        packed = [(view, self._packed(view, rows)) for view, rows in batches]
+        packed = [pack_batch(view, rows, self._limit) for view, rows in batches]
         try:
-            return self._shared.write(
-                lambda transaction: sum(self._put(transaction, view, rows) for view, rows in packed)
-            )
+            return self._shared.write(lambda transaction: self._put(transaction, packed))
         except lmdb.Error as refused:
             raise _in_our_words(self._folder, refused) from refused
 
-    def _packed(self, view: FeatureView, rows: pa.Table) -> list[tuple[bytes, bytes]]:
-        latest = latest_rows(BoundView(view, rows))
-        keys = (pack_key(view.qualified, key, self._limit) for key in latest.keys)
-        return sorted(zip(keys, pack_rows(latest), strict=True))
-
-    def _put(self, transaction: Any, view: FeatureView, packed: Sequence[tuple[bytes, bytes]]) -> int:  # noqa: ANN401
-        self._settle_layout(transaction, view)
+    def _put(self, transaction: Any, batches: Sequence[Batch]) -> int:  # noqa: ANN401 - of lmdb
+        places = {batch.view: pack_layout_key(batch.view, self._limit) for batch in batches}
+        found = {view: transaction.get(place) for view, place in places.items()}
+        stored = {view: unpack_layout(layout) for view, layout in found.items() if layout is not None}
+        for view, layout in settle(stored, batches).items():
+            transaction.put(places[view], pack_layout(view, layout))
         kept = 0
-        for key, row in packed:
-            found = transaction.get(key)
-            if found is None or version_of(found) < version_of(row):
+        for key, row in (each for batch in batches for each in batch.rows):
+            before = transaction.get(key)
+            if before is None or version_of(before) < version_of(row):
                 transaction.put(key, row)
                 kept += 1
         return kept
-
-    def _settle_layout(self, transaction: Any, view: FeatureView) -> None:  # noqa: ANN401 - of lmdb
-        name, layout = view.qualified, Layout(view.keys, view.features)
-        place = pack_layout_key(name, self._limit)
-        found = transaction.get(place)
-        if found is None:
-            transaction.put(place, msgspec.json.encode(layout))
-        elif (stored := msgspec.json.decode(found, type=Layout)) != layout:
-            raise ViewChanged(name, stored, layout)
 
     def read(self, view_name: str, key: tuple[str, ...]) -> StoredRow | None:
         """See `OnlineStore.read`."""
@@ -104,18 +103,30 @@ class LmdbStore:
 
     def read_many(self, lookups: Sequence[tuple[str, tuple[str, ...]]]) -> list[StoredRow | None]:
         """See `OnlineStore.read_many`. Raises: CorruptArtifact."""
-        limit = self._limit
-        found = self._fetch([pack_key(view_name, key, limit) for view_name, key in lookups])
-        return [None if row is None else unpack_row(row) for row in found]
+        return unpack_rows(self._fetch(pack_keys(lookups, self._limit)))
 
     def layout(self, view_name: str) -> Layout | None:
         """See `OnlineStore.layout`."""
         (found,) = self._fetch([pack_layout_key(view_name, self._limit)])
-        return None if found is None else msgspec.json.decode(found, type=Layout)
+        return None if found is None else unpack_layout(found)
+
+    def views(self) -> dict[str, Layout]:
+        """See `OnlineStore.views`."""
+        try:
+            return unpack_layouts(self._shared.scan(LAYOUTS))
+        except lmdb.Error as refused:
+            raise _in_our_words(self._folder, refused) from refused
 
     def _fetch(self, keys: Sequence[bytes]) -> list[bytes | None]:
         try:
             return self._shared.fetch(keys)
+        except lmdb.Error as refused:
+            raise _in_our_words(self._folder, refused) from refused
+
+    def sync(self) -> None:
+        """See `OnlineStore.sync`."""
+        try:
+            self._shared.sync()
         except lmdb.Error as refused:
             raise _in_our_words(self._folder, refused) from refused
 
@@ -145,12 +156,25 @@ class _Environment:
 
     def fetch(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The values of several keys, as of one moment."""
+        return self._look(lambda transaction: [transaction.get(key) for key in keys])
+
+    def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """All keys that begin so with their values, as of one moment."""
+
+        def look(transaction: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN401 - of lmdb
+            cursor = transaction.cursor()
+            found = cursor.iternext() if cursor.set_range(prefix) else ()
+            return list(takewhile(lambda pair: pair[0].startswith(prefix), found))
+
+        return self._look(look)
+
+    def _look(self, look: Callable[[Any], T]) -> T:
         for _ in range(_PATIENCE):
             with self._reading:
                 try:
                     transaction = self._lmdb.begin()
                     try:
-                        return [transaction.get(key) for key in keys]
+                        return look(transaction)
                     finally:
                         transaction.abort()
                 except lmdb.MapResizedError:
@@ -171,6 +195,11 @@ class _Environment:
                     self._resize(2 * self._lmdb.info()["map_size"])
                 except lmdb.MapResizedError:
                     self._resize(0)
+
+    def sync(self) -> None:
+        """Put the last write on the disk too."""
+        with self._writing:
+            self._lmdb.sync(True)  # noqa: FBT003 - positional only
 
     def _resize(self, size: int) -> None:
         with self._reading:

@@ -17,6 +17,7 @@ from esteira.project.demo.client import ReplayClient
 from esteira.project.demo.replay import Replay, publications
 from esteira.project.demo.report import report
 from esteira.project.feed import OnlineFeed
+from esteira.project.pushes import publish_pushes
 from esteira.project.ring import Ring
 from esteira.project.station import open_station
 from esteira.project.story import Story
@@ -142,9 +143,10 @@ class Demo:
         )  # what is published at the go-live itself belongs to the replay
         ring = Ring(station)
         self._first_model(ring, before)
+        publish_pushes(station)
         gateway = self._stack.enter_context(GatewayProcess(station.settings.root, port=0))
         client = self._stack.enter_context(ReplayClient(gateway.url))
-        feed = OnlineFeed(station.project.views, station.online)
+        feed = OnlineFeed(station.project.views, station.online, station.ledger)
         feed.catch_up(station.tables, before)
         published = publications(station.project.tables, before, self._end)
         replay = Replay(rehearsal, published, clock, feed, client)
@@ -152,6 +154,7 @@ class Demo:
             self._day(replay, ring, rehearsal.step)
         gateway.stop()  # what it still holds is in its log then
         ring.drain()
+        feed.catch_up(station.tables, clock.now())  # a person who asks now finds what the tables say
         return self._measure(client, rehearsal)
 
     def _first_model(self, ring: Ring, before: datetime) -> None:

@@ -106,7 +106,8 @@ def _from_columns(inputs: dict[str, Any]) -> Rows:
 
 def _from_csv(gateway: Gateway, model: str, body: bytes) -> Rows:
     signature = gateway.model(model).champion.signature
-    texts = {column.name for column in signature.columns if column.kind == "category"} | {*signature.keys}
+    requested = signature.request_columns
+    texts = {column.name for column in requested if column.kind == "category"} | {*signature.keys}
     try:
         names, *lines = csv.reader(StringIO(body.decode(), newline=""))
     except (ValueError, csv.Error) as wrong:

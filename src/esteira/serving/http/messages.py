@@ -30,6 +30,9 @@ class Request:
     body: bytes
     model: str = ""  # from the path
     version: str = ""  # from the path
+    view: str = ""  # from the path
+    query: str = ""  # what follows the question mark
+    table: str = ""  # from the path
 
 
 @dataclass(slots=True)

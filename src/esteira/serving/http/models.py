@@ -59,7 +59,7 @@ def model(gateway: Gateway, request: Request) -> Response:
     """
     found = gateway.model(request.model)
     arm = gateway.arm(found, request.version) if request.version else found.champion
-    kinds = {column.name: column.kind for column in arm.signature.columns}
+    kinds = {column.name: column.kind for column in arm.signature.request_columns}
     parameters: dict[str, Any] = {"route_revision": found.routes.revision}
     failure = gateway.live.failures.get(request.model)
     if failure is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from esteira.base.errors import BadInput
-from esteira.registry.signature import WrongInput
+from esteira.registry.columns import WrongInput
 from esteira.serving.gateway import Question
 from esteira.serving.http.decoding import decode
 from esteira.serving.http.messages import JSON, Response

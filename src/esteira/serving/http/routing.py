@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from esteira.serving.http import models
+from esteira.serving.http import features, models, push
 from esteira.serving.http.exposition import metrics_text
 from esteira.serving.http.invocations import invoke
 from esteira.serving.http.labels import post_labels
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 class Route:
     """What answers on a path: a handler for each method, in a protocol."""
 
-    protocol: str  # oip, mlflow, labels or metrics: how errors look, and a metric's label
+    protocol: str  # oip, mlflow, features, labels, push or metrics: how errors look, and a metric's label
     handlers: Mapping[str, Handler]
     model: str = ""
     version: str = ""
+    view: str = ""
+    table: str = ""
+    waits: bool = False  # for the disk, before it answers
 
 
 _SERVER = Route("oip", {"GET": models.server})
@@ -42,6 +45,8 @@ _FIXED = {
     "/ping": _PING,
     "/health": _PING,
     "/version": Route("mlflow", {"GET": models.version}),
+    "/features": Route("features", {"GET": features.views, "POST": features.read}),
+    "/push": Route("push", {"GET": push.tables}),
     "/labels": Route("labels", {"POST": post_labels}),
     "/metrics": Route("metrics", {"GET": metrics_text}),
 }
@@ -50,6 +55,8 @@ _OF_MODEL: Mapping[str, Mapping[str, Handler]] = {
     "ready": {"GET": models.model_ready},
     "infer": {"POST": infer},
 }
+_OF_VIEW: Mapping[str, Handler] = {"GET": features.read_one, "POST": features.read_view}
+_OF_TABLE: Mapping[str, Handler] = {"POST": push.post_rows}
 
 
 @lru_cache(maxsize=4096)
@@ -61,6 +68,8 @@ def resolve(path: str) -> Route | None:
     """
     if path in _FIXED:
         return _FIXED[path]
+    if path.startswith(("/features/", "/push/")):
+        return _resolve_named(path)
     if not path.startswith("/v2/models/"):
         return None
     name, *rest = path.removeprefix("/v2/models/").split("/")
@@ -71,3 +80,12 @@ def resolve(path: str) -> Route | None:
     if not name or verb not in _OF_MODEL or (rest and not verb):
         return None
     return Route("oip", _OF_MODEL[verb], name, version)
+
+
+def _resolve_named(path: str) -> Route | None:
+    room, name = path[1:].split("/", 1)
+    if not name or "/" in name:
+        return None
+    if room == "push":
+        return Route("push", _OF_TABLE, table=name, waits=True)
+    return Route("features", _OF_VIEW, view=name)

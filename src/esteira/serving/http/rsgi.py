@@ -5,6 +5,9 @@ Source: granian's docs/spec/RSGI.md, version 1.5.
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ class Scope(Protocol):
     @property
     def path(self) -> str: ...
     @property
+    def query_string(self) -> str: ...
+    @property
     def headers(self) -> Headers: ...
 
 
@@ -41,8 +46,10 @@ class RsgiApplication:
 
     def __init__(self, site: Site, closing: Callable[[], None]) -> None:
         self.site, self._closing = site, closing
+        self._beside = ThreadPoolExecutor(1, "beside")  # what waits for the disk, one after the other
 
     def __rsgi_del__(self, loop: AbstractEventLoop) -> None:
+        self._beside.shutdown()
         self._closing()
 
     async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
@@ -52,8 +59,12 @@ class RsgiApplication:
             body = await self._body(headers.get("content-length"), exchange)
         if body is None:
             response = self.site.too_large(scope.path)
+        elif self.site.waits(scope.path):
+            handle = partial(self.site.handle, query=scope.query_string)
+            loop = asyncio.get_running_loop()
+            response = await loop.run_in_executor(self._beside, handle, method, scope.path, headers, body)
         else:
-            response = self.site.handle(method, scope.path, headers, body)
+            response = self.site.handle(method, scope.path, headers, body, query=scope.query_string)
         exchange.response_bytes(response.status, _headers(response), response.body)
 
     async def _body(self, declared: str | None, exchange: Exchange) -> bytes | None:

@@ -30,7 +30,7 @@ class Site:
         self.gateway, self.max_body_bytes = gateway, max_body_bytes
         self._said = ""
 
-    def handle(self, method: str, path: str, headers: Headers, body: bytes) -> Response:
+    def handle(self, method: str, path: str, headers: Headers, body: bytes, *, query: str = "") -> Response:
         """The response to a request whose whole body was read."""
         started = perf_counter()
         route = resolve(path)
@@ -41,11 +41,17 @@ class Site:
             response.headers = (("allow", ", ".join(route.handlers)),)
         else:
             try:
-                response = handler(self.gateway, Request(headers, body, route.model, route.version))
+                names = route.model, route.version, route.view
+                request = Request(headers, body, *names, query, route.table)
+                response = handler(self.gateway, request)
             except Exception as raised:  # noqa: BLE001 - a door: nothing passes it but a response
                 response = self._of_error(route, raised)
         self._count(route or _NOWHERE, response, perf_counter() - started)
         return response
+
+    def waits(self, path: str) -> bool:
+        """Whether what answers on a path waits for the disk: it must not hold up the others."""
+        return (resolve(path) or _NOWHERE).waits
 
     def too_large(self, path: str) -> Response:
         """The response to a body that is over the limit and was not read."""

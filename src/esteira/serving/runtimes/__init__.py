@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from esteira.base.errors import UnknownName
 from esteira.base.optional import load
+from esteira.registry.bundle import Model
+from esteira.serving.runtimes.encoded import EncodedRuntime
 
 if TYPE_CHECKING:
-    from esteira.registry.bundle import Model
     from esteira.serving.runtimes.port import Runtime
 
 _RUNTIMES = {
@@ -18,10 +19,14 @@ _RUNTIMES = {
 
 
 def open_runtime(model: Model) -> Runtime:
-    """Load a model's files, running no code that they bring.
+    """Load a model's files, running no code that they bring; the runtime takes raw rows.
 
-    Raises: UnknownName, MissingExtra, CorruptArtifact (files that the runtime cannot read).
+    Raises: UnknownName, MissingExtra, CorruptArtifact (files that the runtime cannot read), BadInput
+    (encodings that are not of the signature's columns).
     """
+    if model.encodings:
+        native = Model(model.runtime, model.native_signature, model.files)
+        return EncodedRuntime(model.encodings, open_runtime(native))
     if model.runtime not in _RUNTIMES:
         raise UnknownName("runtime", model.runtime, _RUNTIMES)
     runtime: Runtime = load(_RUNTIMES[model.runtime])(model)

@@ -119,8 +119,9 @@ def _column_transformer(step: Any, outputs: list[_Output]) -> list[_Output]:  # 
         raise NotAdditive("transformer_weights")
     made: list[_Output] = []
     for _, inner, columns in step.transformers_:
-        if not isinstance(inner, str) or inner != "drop":
-            made += _through(inner, [outputs[at] for at in np.arange(len(outputs))[columns]])
+        taken = [outputs[at] for at in np.arange(len(outputs))[columns]]
+        if taken and not (isinstance(inner, str) and inner == "drop"):  # without columns it was never fitted
+            made += _through(inner, taken)
     return made
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from esteira.base.errors import BadInput
 from esteira.registry.bundle import Model
+from esteira.training.encodings import prepare
 from esteira.training.examples import Examples, read_examples
 from esteira.training.options import with_options
 
@@ -18,12 +19,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import lightgbm
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
     from esteira.registry.signature import Signature
+    from esteira.training.encodings import Encoding, Prepared
 
 PAYLOAD = "model.txt"
-_PLAIN_NAME = re.compile(r"[\w.-]+")  # LightGBM rewrites other names, and refuses some
+_PLAIN_NAME = re.compile(r"[\w.~=-]+")  # LightGBM rewrites other names, and refuses some
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class LightgbmOptions:
 class LightgbmTrainer:
     """Trees of which as many are kept as served the newest rows best. Meets `Trainer`.
 
+    Encodings are fitted on the rows that the trees learn from, without the newest.
+
     Options: the fields of `LightgbmOptions`. Source: Ke et al. 2017, "LightGBM: A Highly Efficient
     Gradient Boosting Decision Tree".
     """
@@ -50,38 +56,37 @@ class LightgbmTrainer:
         self.url = url
 
     def fit(
-        self, table: pa.Table, signature: Signature, *, seed: int, threads: int = 2, **options: object
+        self,
+        table: pa.Table,
+        signature: Signature,
+        *,
+        seed: int,
+        threads: int = 2,
+        encode: Mapping[str, Encoding] | None = None,
+        **options: object,
     ) -> Model:
         chosen = with_options(LightgbmOptions(), options, "lightgbm")
-        examples = read_examples(table, signature)
-        past, newest = _parted(examples, chosen.validation_share)
-        parameters = _parameters(chosen, len(past.labels), seed, threads)
-        plain = all(_PLAIN_NAME.fullmatch(name) for name in signature.names)
-        categories = [at for at, column in enumerate(signature.columns) if column.kind == "category"]
-        data = lightgbm.Dataset(
-            past.matrix,
-            past.labels,
-            feature_name=list(signature.names) if plain else "auto",
-            categorical_feature=categories,
-            params=parameters,
-        )
+        past, newest = _parted(read_examples(table, signature), chosen.validation_share)
+        prepared = prepare(past, signature, encode)
+        data = _dataset(prepared, _parameters(chosen, len(past.labels), seed, threads))
         booster = lightgbm.train(
-            parameters,
+            data.params,
             data,
             num_boost_round=chosen.max_rounds,
-            valid_sets=[data.create_valid(newest.matrix, newest.labels)],
+            valid_sets=[data.create_valid(prepared.encode(newest.matrix), newest.labels)],
             callbacks=[lightgbm.early_stopping(chosen.patience, verbose=False)],
         )
         facts = {
             **asdict(chosen),
+            **prepared.facts,
             "trainer": "lightgbm",
             "library_version": lightgbm.__version__,
             "seed": seed,
-            "rows": len(examples.labels),
+            "rows": table.num_rows,
             "validation_rows": len(newest.labels),
             "rounds": booster.best_iteration,
         }
-        return Model("lightgbm", signature, {PAYLOAD: _native(booster)}, facts)
+        return Model("lightgbm", signature, {PAYLOAD: _native(booster)}, facts, prepared.encodings)
 
 
 def _parted(examples: Examples, validation_share: float) -> tuple[Examples, Examples]:
@@ -93,6 +98,18 @@ def _parted(examples: Examples, validation_share: float) -> tuple[Examples, Exam
         )
     past = Examples(examples.matrix[:cut], examples.labels[:cut])
     return past, Examples(examples.matrix[cut:], examples.labels[cut:])
+
+
+def _dataset(prepared: Prepared, parameters: dict[str, Any]) -> Any:  # noqa: ANN401 - as below
+    names = prepared.signature.names
+    kinds = [column.kind for column in prepared.signature.columns]
+    return lightgbm.Dataset(
+        prepared.examples.matrix,
+        prepared.examples.labels,
+        feature_name=list(names) if all(map(_PLAIN_NAME.fullmatch, names)) else "auto",
+        categorical_feature=[at for at, kind in enumerate(kinds) if kind == "category"],
+        params=parameters,
+    )
 
 
 def _parameters(chosen: LightgbmOptions, rows: int, seed: int, threads: int) -> dict[str, Any]:

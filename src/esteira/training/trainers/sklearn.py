@@ -19,14 +19,18 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # a 
 
 from esteira.base.errors import BadInput
 from esteira.registry.bundle import SKOPS_TYPES, Model
+from esteira.training.encodings import prepare
 from esteira.training.examples import read_examples
 from esteira.training.options import with_options
 from esteira.training.skops_bytes import canonical_skops
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
     from esteira.registry.signature import Signature
+    from esteira.training.encodings import Encoding
 
 PAYLOAD = "model.skops"
 _UNKNOWN = -1.0  # the code of a missing category, which becomes a category of its own
@@ -42,6 +46,7 @@ class SklearnTrainer:
     """Logistic regression over numbers on one scale and a column per category. Meets `Trainer`.
 
     A missing number becomes the median and a mark of its own; a missing or new category is one more category.
+    What an encoding makes of a column is a number like any other.
 
     Options: the fields of `SklearnOptions`. One thread, whatever `threads` says: sums in another order
     would give other bytes.
@@ -51,13 +56,20 @@ class SklearnTrainer:
         self.url = url
 
     def fit(
-        self, table: pa.Table, signature: Signature, *, seed: int, threads: int = 2, **options: object
+        self,
+        table: pa.Table,
+        signature: Signature,
+        *,
+        seed: int,
+        threads: int = 2,
+        encode: Mapping[str, Encoding] | None = None,
+        **options: object,
     ) -> Model:
         chosen = with_options(SklearnOptions(), options, "sklearn")
-        examples = read_examples(table, signature)
+        prepared = prepare(read_examples(table, signature), signature, encode)
         pipeline = Pipeline(
             [
-                ("columns", _columns(signature)),
+                ("columns", _columns(prepared.signature)),
                 (
                     "model",
                     LogisticRegression(
@@ -68,18 +80,19 @@ class SklearnTrainer:
         )
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)  # told in the facts
-            pipeline.fit(examples.matrix, examples.labels)
+            pipeline.fit(prepared.examples.matrix, prepared.examples.labels)
         iterations = int(pipeline["model"].n_iter_[0])
         facts = {
             **asdict(chosen),
+            **prepared.facts,
             "trainer": "sklearn",
             "library_version": sklearn.__version__,
             "seed": seed,
-            "rows": len(examples.labels),
+            "rows": table.num_rows,
             "iterations": iterations,
             "converged": iterations < chosen.max_iterations,
         }
-        return Model("sklearn", signature, {PAYLOAD: _native(pipeline)}, facts)
+        return Model("sklearn", signature, {PAYLOAD: _native(pipeline)}, facts, prepared.encodings)
 
 
 def _columns(signature: Signature) -> Any:  # noqa: ANN401 - scikit-learn ships no types

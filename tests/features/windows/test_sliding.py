@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -14,18 +15,10 @@ from hypothesis import strategies as st
 from tests.features.oracle import micros, plain, windowed
 
 from esteira.base.errors import BadInput, NaiveTime, UnknownName
-from esteira.features.times import NullTime
-from esteira.features.windows import (
-    EVENT_TIME,
-    Count,
-    LateEvent,
-    Mean,
-    SlidingWindow,
-    Sum,
-    Window,
-    WrongWindow,
-    window_rows,
-)
+from esteira.features.times import NotATime, NullTime
+from esteira.features.windows.columns import WrongWindow
+from esteira.features.windows.measures import Count, Last, Mean, Sum
+from esteira.features.windows.sliding import EVENT_TIME, LateEvent, SlidingWindow, Window, window_rows
 
 US = timedelta(microseconds=1)
 FOREVER = 2**62
@@ -74,7 +67,7 @@ def test_at_once_and_as_they_come_equal_brute_force_to_the_bit(
     window = window_of(length, hop)
     at_once = window_rows(table(events), window)
     assert fed(events, window, cuts).equals(at_once)
-    assert plain(at_once) == windowed(table(events), window, "x")
+    assert plain(at_once) == windowed(table(events), window)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -90,7 +83,7 @@ def test_two_keys_of_text_and_number_equal_brute_force_in_any_order(seed: int) -
     )
     window = window_of(5, 9, keys=("a", "b"))
     found = window_rows(events, window)
-    assert plain(found) == windowed(events, window, "x")
+    assert plain(found) == windowed(events, window)
     shuffled = events.take(pa.array(chance.sample(range(400), 400)))
     assert window_rows(shuffled, window).equals(found)
 
@@ -236,3 +229,91 @@ def test_a_window_is_defined_by_all_its_parts() -> None:
         "hop_us": 10,
         "measures": {"n": ["Count", None], "total": ["Sum", "x"], "mean": ["Mean", "x"]},
     }
+
+
+def test_what_decides_the_rows_is_in_the_definition_once_it_is_set() -> None:
+    measures = {"spent": Sum("x", unit=0.01), "last": Last("x")}
+    defined = Window(("k",), "at", US, US, measures, created="known").definition()
+    assert defined["created"] == "known"
+    assert defined["measures"] == {"spent": ["Sum", "x", 0.01], "last": ["Last", "x"]}
+
+
+# Events that become known late
+
+
+def late_table(events: list[tuple[int, int | None]]) -> pa.Table:
+    """Events of one key from (time, created), numbered in x."""
+    at, known = ([event[place] for event in events] for place in range(2))
+    named = {"at": micros(at), "known": micros(known), "k": ["a"] * len(events)}
+    return pa.table({**named, "x": pa.array(range(len(events)), pa.int64())})
+
+
+def late_window(length: int, hop: int) -> Window:
+    return replace(window_of(length, hop), measures={"n": Count(), "last": Last("x")}, created="known")
+
+
+@given(
+    st.lists(st.tuples(st.integers(-20, 40), st.none() | st.integers(-40, 90)), max_size=12),
+    st.integers(1, 4),
+    st.integers(1, 7),
+)
+def test_an_event_enters_where_brute_force_counts_it_first(
+    events: list[tuple[int, int | None]], length: int, hop: int
+) -> None:
+    window = late_window(length, hop)
+    firsts = [windowed(late_table([event]), window) for event in events]
+    expected = [rows[0]["event_ts"] if rows else Window.NEVER for rows in firsts]
+    assert window.enters(late_table(events)).tolist() == expected
+
+
+def test_a_late_event_counts_from_the_boundary_at_which_it_is_known_until_its_time_has_left() -> None:
+    events = late_table([(5, 5), (6, 21), (7, 30)])
+    found = plain(window_rows(events, late_window(3, 10)))
+    assert [(row["event_ts"], row["n"], row["last"]) for row in found] == [
+        (10, 1, 0),
+        (30, 3, 2),
+        (40, 0, None),
+    ]
+
+
+def test_what_is_known_at_the_boundary_itself_counts_there() -> None:
+    assert late_window(1, 10).enters(late_table([(5, 10), (5, 11)])).tolist() == [10, Window.NEVER]
+
+
+def test_closed_boundaries_stay_as_they_are_however_late_events_come() -> None:
+    sliding = SlidingWindow(late_window(3, 10))
+    sliding.add(late_table([(5, 5)]))
+    assert sliding.close(20)["n"].to_pylist() == [1]
+    sliding.add(late_table([(6, 25), (4, None), (-90, 25)]))  # late, never known, known after it has left
+    assert plain(sliding.close(40)) == [
+        {"k": "a", "event_ts": 30, "n": 2, "last": 0},
+        {"k": "a", "event_ts": 40, "n": 0, "last": None},
+    ]
+
+
+def test_an_event_that_was_known_by_a_closed_boundary_is_refused() -> None:
+    sliding = SlidingWindow(late_window(3, 10))
+    sliding.close(20)
+    with pytest.raises(LateEvent, match="really become known") as late:
+        sliding.add(late_table([(15, 21), (6, 19)]))
+    assert (late.value.event_us, late.value.closed_us) == (6, 20)
+    assert sliding.close(FOREVER).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("known", "error"),
+    [(pa.array([1], pa.timestamp("us")), NaiveTime), (pa.array([1]), NotATime), (None, UnknownName)],
+)
+def test_a_created_time_must_be_there_and_be_a_moment(known: pa.Array | None, error: type[BadInput]) -> None:
+    events = late_table([(5, 5)]).drop_columns(["known"])
+    events = events if known is None else events.append_column("known", known)
+    with pytest.raises(error):
+        window_rows(events, late_window(1, 10))
+
+
+def test_hours_of_a_day_that_winds_the_clock_back_are_hours_of_utc() -> None:
+    twice = ["2018-02-17T23:30:00-02:00", "2018-02-17T23:30:00-03:00"]  # one wall clock, an hour apart
+    at = pa.array([datetime.fromisoformat(each) for each in twice], pa.timestamp("us", "America/Sao_Paulo"))
+    hours = Window((), "at", timedelta(hours=1), timedelta(hours=1), {"n": Count()})
+    found = window_rows(pa.table({"at": at}), hours)
+    assert [(row["event_ts"].hour, row["n"]) for row in found.to_pylist()] == [(2, 1), (3, 1), (4, 0)]

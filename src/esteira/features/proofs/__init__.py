@@ -1,0 +1,1 @@
+"""Proofs: nothing leaks, and online equals offline."""

@@ -1,0 +1,19 @@
+"""Polars as the join engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.contracts.join_engine import JoinEngineContract
+
+from esteira.features.engines import open_engine
+
+if TYPE_CHECKING:
+    from esteira.features.engines.port import JoinEngine
+
+
+class TestPolarsEngine(JoinEngineContract):
+    def open(self) -> JoinEngine:
+        engine = open_engine("polars:")
+        assert type(engine).__name__ == "PolarsEngine"
+        return engine
