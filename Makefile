@@ -21,7 +21,7 @@ $(shell test -x $(BIN)/python || rm -f $(VENV)/pyvenv.cfg)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo test check lint bench clean requirements browser bytecode
+.PHONY: help setup demo test check lint bench bench-peers clean requirements browser bytecode
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -33,7 +33,8 @@ demo: $(DONE)/project bytecode ## the ring on real data: train, serve, watch, re
 
 test: $(DONE)/dev browser ## every test, and every example in a docstring
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules \
-	  --ignore-glob="src/esteira/project/templates/*/*.py" src tests benchmarks $(ARGS)
+	  --ignore-glob="src/esteira/project/templates/*/*.py" --ignore-glob="benchmarks/peers/*" \
+	  src tests benchmarks $(ARGS)
 
 check: lint ## lint and the fast tests: before every commit
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow" $(ARGS)
@@ -44,17 +45,23 @@ lint: $(DONE)/dev ## style, types, and the walls between the rooms
 	@$(BIN)/python -m mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(DONE)/project ## every benchmark; one alone: make bench-startup
+bench: $(DONE)/dev ## every benchmark; one alone: make bench-startup
 	@short=; for area in $(AREAS); do \
 	  $(MAKE) --no-print-directory bench-$$area || short="$$short $$area"; done; \
 	if [ -n "$$short" ]; then echo "short of a goal:$$short" >&2; exit 1; fi
 
-bench-%: $(DONE)/project bytecode
+bench-peers: $(DONE)/uv ## the peers that benchmarks compare with, each in its own environment under .peers
+	@for list in requirements/peers/*.txt; do peer=$$(basename $$list .txt); echo "bench: installing $$peer"; \
+	  $(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .peers/$$peer && \
+	  $(BIN)/uv pip install --quiet --python .peers/$$peer/bin/python --require-hashes -r $$list || \
+	  echo "bench: $$peer cannot be installed here; its lines will say so" >&2; done
+
+bench-%: $(DONE)/dev bytecode
 	@test -f benchmarks/$*.py || { echo "no benchmark is called $*; there are: $(AREAS)" >&2; exit 2; }
 	@$(BIN)/python -m benchmarks.$*
 
 clean: ## remove what make has made; data and models of your projects stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache dist esteira-demo
+	rm -rf $(VENV) .peers .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache dist esteira-demo
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 requirements: $(DONE)/uv ## write requirements/*.txt from pyproject.toml; UPGRADE=--upgrade for newer ones
@@ -64,6 +71,7 @@ requirements: $(DONE)/uv ## write requirements/*.txt from pyproject.toml; UPGRAD
 	$(COMPILE) --extra all -c requirements/build.txt -o requirements/demo.txt pyproject.toml
 	$(COMPILE) --extra all --group dev -c requirements/build.txt -c requirements/demo.txt \
 	  -o requirements/dev.txt pyproject.toml
+	for list in requirements/peers/*.in; do $(COMPILE) -o $${list%.in}.txt $$list; done
 
 bytecode:
 	@$(BIN)/python -m compileall -q src

@@ -1,0 +1,1 @@
+"""The measurements that `benchmarks/features.py` puts together, each a process of its own."""
