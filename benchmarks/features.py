@@ -41,11 +41,16 @@ Said = dict[str, Any]
 
 
 def told(*command: str) -> Said:
-    """The JSON that a process prints last. Raises: CalledProcessError."""
+    """The JSON that a process prints last; it says more on standard error when it fails.
+
+    Raises: CalledProcessError.
+    """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    done = subprocess.run(
-        command, check=True, env=environment | {"OPENBLAS_NUM_THREADS": "1"}, stdout=subprocess.PIPE
-    )
+    environment["OPENBLAS_NUM_THREADS"] = "1"
+    done = subprocess.run(command, check=False, env=environment, capture_output=True)
+    if done.returncode:
+        sys.stderr.buffer.write(done.stderr)
+        done.check_returncode()
     found: Said = json.loads(done.stdout.splitlines()[-1])
     return found
 

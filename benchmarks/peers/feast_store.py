@@ -26,7 +26,7 @@ def store_of(folder: Path, offline: str, online: str) -> tuple[FeatureStore, lis
     """A Feast repository over the views in a folder, and the references of all their features."""
     repository = Path(tempfile.mkdtemp())
     online_store = (
-        {"type": "redis", "connection_string": online.removeprefix("redis://")}
+        {"type": "redis", "connection_string": online.removeprefix("redis://").removesuffix("/0")}
         if online.startswith("redis")
         else {"type": "sqlite", "path": str(repository / "online.db")}
     )
