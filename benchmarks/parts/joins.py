@@ -21,7 +21,7 @@ from benchmarks.parts.worlds import SPINE, read_world
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROUNDS = 3
+ROUNDS = 5
 
 
 def ours(folder: Path, engine: str) -> Any:  # noqa: ANN401 - a table of one library or another

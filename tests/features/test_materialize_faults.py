@@ -29,7 +29,7 @@ BENCHMARK = """
 import json, sys
 from dataclasses import asdict
 from pathlib import Path
-from benchmarks import materialization_kills as kills
+from benchmarks import materialization as kills
 print(json.dumps({}))
 """
 

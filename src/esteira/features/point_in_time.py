@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -29,13 +29,15 @@ from esteira.features.ordering import stable_order
 from esteira.features.times import column_of, micros
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from esteira.features.engines.port import JoinEngine
     from esteira.features.views import BoundView
 
+_T = TypeVar("_T")
+_STRETCHES = 1 << 15  # with 2**17 keys they fill two limbs of the sort
 _MANY_ROWS = 100_000  # fewer are joined sooner than threads start
 
 
@@ -80,7 +82,7 @@ def point_in_time_join(
     _check_names(spine, views, with_status=with_status)
     plan = _Plan(as_known, with_status, open_engine(engine))
     join = _Join(spine, micros(spine, at, "the spine"), views, plan)
-    added = [each for view in join.columns_of_each() for each in view]
+    added = join.added()
     fields = [*spine.schema, *(pa.field(name, values.type) for name, values in added)]
     columns = [*spine.columns, *(values for _, values in added)]
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, spine.schema.metadata))
@@ -110,11 +112,20 @@ class _Plan(NamedTuple):
     engine: JoinEngine
 
 
+class _Inline(Executor):
+    """Does at once, in the thread that asks, what a pool would do soon."""
+
+    def submit(self, act: Callable[..., _T], /, *arguments: object, **named: object) -> Future[_T]:
+        done: Future[_T] = Future()
+        done.set_result(act(*arguments, **named))
+        return done
+
+
 class _Asked(NamedTuple):
     """The questions about entities of one kind."""
 
     matcher: KeyMatcher
-    places: NDArray[np.int64]  # of the questions about somebody, by key, then time
+    places: NDArray[np.int64]  # of the questions about somebody, in the order of `questions`
     questions: pa.Table  # their keys and times
 
 
@@ -125,27 +136,30 @@ class _Join:
         self, spine: pa.Table, asked: NDArray[np.int64], views: Sequence[BoundView], plan: _Plan
     ) -> None:
         self._times, self._views, self._plan = asked, views, plan
-        by_time = stable_order(asked)
         kinds = dict.fromkeys(bound.view.keys for bound in views)
-        self._asked = {keys: _questions(KeyMatcher(spine, keys), asked, by_time) for keys in kinds}
+        self._asked = {keys: _questions(KeyMatcher(spine, keys), asked) for keys in kinds}
 
-    def columns_of_each(self) -> list[list[tuple[str, pa.Array]]]:
-        """The columns that each view adds."""
+    def added(self) -> list[tuple[str, pa.Array]]:
+        """The columns that the views add."""
+        with self._pool() as pool:
+            answers = [(bound, pool.submit(self._answer, bound)) for bound in self._views]
+            columns = [
+                pool.submit(self._cells, answer.result(), bound.rows.column(feature), column)
+                for bound, answer in answers
+                for feature, column in zip(bound.view.features, bound.view.columns, strict=True)
+            ]
+            return [each for column in columns for each in column.result()]
+
+    def _pool(self) -> Executor:
         rows = max([len(self._times), *(bound.rows.num_rows for bound in self._views)])
-        threads = min(self._plan.engine.threads, os.cpu_count() or 1, len(self._views))
-        if rows < _MANY_ROWS or threads < 2:
-            return [self._columns(bound) for bound in self._views]
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(self._columns, self._views))
+        threads = min(self._plan.engine.threads, os.cpu_count() or 1)
+        return ThreadPoolExecutor(threads) if rows >= _MANY_ROWS and threads > 1 else _Inline()
 
-    def _columns(self, bound: BoundView) -> list[tuple[str, pa.Array]]:
-        cells, columns = self._answer(bound), []
-        for feature, column in zip(bound.view.features, bound.view.columns, strict=True):
-            taken = cells.take(bound.rows.column(feature))
-            columns.append((column, taken))
-            if self._plan.with_status:
-                columns.append((_status_of(column), cells.status(taken)))
-        return columns
+    def _cells(self, cells: Cells, values: pa.ChunkedArray, column: str) -> list[tuple[str, pa.Array]]:
+        taken = cells.take(values)
+        if not self._plan.with_status:
+            return [(column, taken)]
+        return [(column, taken), (_status_of(column), cells.status(taken))]
 
     def _answer(self, bound: BoundView) -> Cells:
         view, asked = bound.view, self._asked[bound.view.keys]
@@ -169,10 +183,21 @@ class _Join:
         return Cells(placed)
 
 
-def _questions(matcher: KeyMatcher, asked: NDArray[np.int64], by_time: NDArray[np.int64]) -> _Asked:
-    order = stable_order(matcher.codes, within=by_time)
+def _questions(matcher: KeyMatcher, asked: NDArray[np.int64]) -> _Asked:
+    """The questions about somebody, by key and roughly by time: that is near enough for any engine."""
+    order = stable_order(matcher.codes * _STRETCHES + _stretch(asked))
     places = order[matcher.codes[order] >= 0]
     return _Asked(matcher, places, pa.table({"key": matcher.codes[places], "at": asked[places]}))
+
+
+def _stretch(asked: NDArray[np.int64]) -> NDArray[np.int64]:
+    """In which of `_STRETCHES` equal parts of all time from the first question on each one is asked."""
+    if not len(asked):
+        return asked
+    since = (asked - asked.min()).view(np.uint64)  # wraps around, and is exact
+    shift = max(int(since.max()).bit_length() - _STRETCHES.bit_length() + 1, 0)
+    stretch: NDArray[np.int64] = (since >> np.uint64(shift)).view(np.int64)
+    return stretch
 
 
 def _held(

@@ -1,4 +1,4 @@
-"""The join engine that needs nothing else: sort both sides once, then one merge.
+"""The join engine that needs nothing else: sort the rows, then look every question up.
 
 A key and a moment become one whole number, the key above the moment, so that the last row of a key that was
 available is the one with the largest number that is not greater than the question's.
@@ -43,14 +43,9 @@ class NumpyEngine:
             late = np.argsort(known, kind="stable")
             order, known = order[late], known[late]
         best = _best_so_far(known >> shift, order)
-        questions = None if is_sorted(asked) else stable_order(asked)
-        needles = asked if questions is None else asked[questions]
-        found = np.searchsorted(known, needles, side="right") - 1
-        has = (found >= 0) & (known[found] >> shift == needles >> shift)
-        answers = np.where(has, best[found], -1)
-        if questions is not None:
-            answers[questions] = answers.copy()
-        return pa.array(answers, mask=~has if questions is None else answers < 0)
+        found = np.searchsorted(known, asked, side="right") - 1
+        has = (found >= 0) & (known[found] >> shift == asked >> shift)
+        return pa.array(best[found], mask=~has)
 
 
 def _numbered(keys: Sides, times: Sides) -> tuple[Whole, Whole, np.uint64]:

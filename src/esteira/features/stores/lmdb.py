@@ -156,7 +156,7 @@ class _Environment:
 
     def fetch(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The values of several keys, as of one moment."""
-        return self._look(lambda transaction: [transaction.get(key) for key in keys])
+        return self._look(lambda transaction: list(map(transaction.get, keys)))
 
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """All keys that begin so with their values, as of one moment."""

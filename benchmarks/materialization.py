@@ -250,7 +250,7 @@ def peak_megabytes(folder: Path, rows: int, view: FeatureView) -> float:
 
 def main() -> int:
     """Kill, measure, print, write; 0 only if no cell differs and memory stays bounded."""
-    report = Report("materialization_kills", distributions=("deltalake", "lmdb", "pyarrow"))
+    report = Report("materialization", distributions=("deltalake", "lmdb", "pyarrow"))
     with tempfile.TemporaryDirectory() as folder:
         survived = kill_until_done(Path(folder), KILLS)
     report.add(Figure("kills", survived.kills, "", KILLS, "at least"))
