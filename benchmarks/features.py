@@ -135,6 +135,7 @@ def reads(report: Report, folder: Path, address: str) -> None:
             report.add(Figure(f"read_{name}_{shape}_p99", _p99(taken), "us", goal))
         if "raw" in found:
             report.add(Figure(f"read_{name}_1x5_raw_p50", median(found["raw"]), "us"))
+        report.add(Figure(f"materialize_{name}", found["materialize_seconds"], "s"))
         _beside(report, name, found, peers.get(name))
     lmdb = said["lmdb"]
     slope = median(lmdb["microseconds"]["1x20"]) / 20 / (median(lmdb["microseconds"]["1x5"]) / 5)
@@ -146,6 +147,9 @@ def reads(report: Report, folder: Path, address: str) -> None:
 def _beside(report: Report, name: str, ours: Said, peer: Said | None) -> None:
     if peer is None:
         return
+    theirs, mine = peer["materialize_seconds"], ours["materialize_seconds"]
+    report.add(Figure(f"materialize_{name}_feast", theirs, "s"))
+    report.add(Figure(f"materialize_{name}_over_feast", theirs / mine, "x"))
     for shape in ("1x1", "1x5", "100x5"):
         theirs = median(peer["microseconds"][shape])
         report.add(Figure(f"read_{name}_{shape}_feast_p50", theirs, "us"))
