@@ -73,6 +73,11 @@ def test_a_text_that_is_no_time_is_refused_with_an_example() -> None:
         parse_time("yesterday", "since")
 
 
+def test_a_time_that_utc_cannot_hold_is_refused() -> None:
+    with pytest.raises(BadInput, match="lies outside the years 1 to 9999 in UTC"):
+        parse_time("0001-01-01T00:00:00+05:00", "since")
+
+
 def test_the_system_clock_tells_the_machines_time() -> None:
     before = datetime.now(UTC)
     assert before <= SystemClock().now() <= before + timedelta(seconds=5)

@@ -90,7 +90,9 @@ def test_a_table_that_is_not_there_has_nothing_to_bring(esteira: Command, empty_
         ("materialize", "--until", "2020-01-01T00:00:00"),
         ("materialize", "--until", "2999-01-01T00:00:00Z"),
         ("verify", "--sample", "0"),
+        ("verify", "--seed", str(2**64)),
         ("leaks", "--cutoffs", "few"),
+        ("leaks", "--seed", "-1"),
     ],
 )
 def test_bad_input_is_one_line_with_its_mend(
@@ -117,3 +119,6 @@ def test_a_project_of_features_alone_can_be_filled_and_asked(
     assert as_json("run", "-C", folder) == (0, {"run": None, "ingested": {}})
     assert as_json("features", "materialize", "-C", folder)[1]["views"][0]["rows"] == 1
     assert as_json("status", "-C", folder)[1]["champion"] is None
+    code, _, err = esteira("features", "leaks", "-C", folder)
+    assert code == 2
+    assert "has no steps, so no training set to look for leaks in" in err

@@ -46,7 +46,7 @@ def test_help_names_every_verb_and_no_verb_is_bad_usage(esteira: Command) -> Non
         ("trace", "esteira trace --help"),
         ("status --frob", "unrecognized arguments: --frob"),
         ("--frob", "esteira --help"),
-        ("up --every soon", "invalid float value: 'soon'"),
+        ("up --every soon", "must be a number of seconds above 0, found 'soon'"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_the_mend(esteira: Command, words: str, mend: str) -> None:

@@ -47,6 +47,13 @@ def test_a_port_in_use_is_said_with_the_mend(
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("every", ["0", "-1", "nan", "inf", "often"])
+def test_a_pause_that_is_none_is_refused(esteira: Command, every: str) -> None:
+    code, out, err = esteira("up", "--every", every)
+    assert (code, out) == (2, "")
+    assert f"must be a number of seconds above 0, found '{every}'" in err
+
+
 def started(folder: Path, every: str = "0.2") -> tuple[subprocess.Popen[str], str, str]:
     """`esteira up`, and the addresses that it told."""
     command = [*COMMAND, "up", "--every", every, "-C", str(folder)]

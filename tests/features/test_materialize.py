@@ -136,6 +136,12 @@ def test_nothing_is_read_before_the_next_row_is_due(world: World, monkeypatch: p
     assert_exact(world, PLAIN, 70)
 
 
+def test_the_next_row_that_is_due_may_stand_in_any_batch(world: World) -> None:
+    world.tables.append("t", events_of([("a", 50, 50, 1), *[("b", 5, 5, x) for x in range(20)]]))
+    world.materialize(PLAIN, 10)
+    assert world.ledger.entry(PLAIN).due == 50
+
+
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 def test_a_backfill_beside_newer_rows_replaces_none_of_them(world: World, view: FeatureView) -> None:
     for part in commits(random.Random(3), 6):
@@ -155,6 +161,57 @@ def test_a_store_that_was_lost_is_filled_from_the_beginning(world: World, view: 
     world.store = MemoryStore()
     world.materialize(view, LAST)
     assert_exact(world, view, LAST)
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_a_store_that_was_lost_is_filled_at_least_up_to_where_it_stood(
+    world: World, view: FeatureView
+) -> None:
+    for part in commits(random.Random(4), 5):
+        world.tables.append("t", part)
+    world.materialize(view, LAST)
+    world.store = MemoryStore()
+    assert world.materialize(view, 10).until == from_micros(LAST)
+    assert_exact(world, view, LAST)
+
+
+def test_a_store_that_was_lost_in_the_middle_is_filled_whole_whenever_that_is_cut_off(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.tables.append("t", events_of([(key, 5, 5, 1) for key in "abcd" for _ in range(7)]))
+
+    def cut_off_after(writes: int) -> None:
+        write, done = world.store.write, list[int]()
+
+        def failing(*given: Any) -> int:
+            done.append(write(*given))
+            if len(done) == writes:
+                raise ServiceUnreachable("Store", "here", "down")
+            return done[-1]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(world.store, "write", failing)
+            with pytest.raises(ServiceUnreachable):
+                world.materialize(PLAIN, 9)
+
+    cut_off_after(3)
+    world.store = MemoryStore()
+    cut_off_after(1)
+    world.materialize(PLAIN, 9)
+    assert_exact(world, PLAIN, 9)
+
+
+def test_rows_that_others_had_stored_are_on_the_disk_before_the_ledger_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = events_of([("a", 5, 5, 1)])
+    world.tables.append("t", rows)
+    world.store.write(PLAIN, rows)  # as a push does, and a run that is killed before its first line
+    keep, sync, happened = world.ledger.keep, world.store.sync, list[str]()
+    monkeypatch.setattr(world.ledger, "keep", lambda entry: (happened.append("line"), keep(entry)))
+    monkeypatch.setattr(world.store, "sync", lambda: (happened.append("sync"), sync()))
+    assert world.materialize(PLAIN, 9).rows == 0
+    assert happened == ["sync", "line"]
 
 
 def test_a_store_that_others_had_filled_first_is_missed_too(world: World) -> None:
@@ -251,6 +308,21 @@ def test_a_write_that_fails_is_where_the_next_run_goes_on(
     assert positions == sorted(positions)
     assert len(set(positions)) > 1
     assert_exact(world, view, LAST)
+
+
+def test_a_backfill_begins_anew_whatever_run_was_cut_off(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.tables.append("t", events_of([("a", 5, 5, 1)]))
+    world.materialize(PLAIN, 9)
+    world.tables.append("t", events_of([("b", 6, 6, 2)]))
+    with monkeypatch.context() as patch:
+        patch.setattr(world.ledger, "finish", None)
+        with pytest.raises(TypeError):
+            world.materialize(PLAIN, 9)
+    world.store = MemoryStore()
+    world.store.write(PLAIN, events_of([("c", 7, 7, 3)]))  # the view is known there, and its rows are gone
+    assert world.materialize(PLAIN, 9, backfill=True).rows == 2
 
 
 def test_commits_that_came_while_a_run_was_cut_off_come_in_after_it(

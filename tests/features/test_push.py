@@ -16,6 +16,7 @@ from esteira.data.tables.schema import SchemaChanged
 from esteira.features.keys import WrongKey
 from esteira.features.latest import WrongFeature
 from esteira.features.push import Pushed, push
+from esteira.features.stores.memory import MemoryStore
 from esteira.features.stores.port import ViewChanged
 from esteira.features.times import NullTime
 
@@ -59,6 +60,13 @@ def test_the_same_token_is_one_push_whatever_comes_with_it(world: World) -> None
     assert (again.version.version, again.rows) == (0, 0)
     assert world.tables.version("t").rows == 1
     assert_exact(world)
+
+
+def test_a_push_stores_its_own_rows_and_reads_no_older_ones(world: World) -> None:
+    pushed(world, events_of([("a", 5, 5, 1)]), "one")
+    world.store = MemoryStore()
+    assert pushed(world, events_of([("b", 6, 6, 2)]), "two").rows == 2
+    assert world.store.read("plain", ("a",)) is None
 
 
 def test_of_two_equal_times_the_later_push_is_the_truth(world: World) -> None:

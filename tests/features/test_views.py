@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -61,6 +62,14 @@ def test_a_view_that_cannot_mean_anything_is_refused(changed: dict[str, Any], sa
 
 def test_a_windowed_view_has_the_measures_of_its_window_as_features() -> None:
     assert FeatureView("v", ("k",), ("late",), "t", window=WINDOW).columns == ("v__late",)
+
+
+def test_a_view_knows_by_which_column_its_rows_or_its_events_became_known() -> None:
+    plain = FeatureView("v", ("k",), ("f",), "t", created_time="published")
+    assert plain.known_by == "published"
+    assert FeatureView("v", ("k",), ("late",), "t", window=WINDOW).known_by is None
+    known = replace(WINDOW, created="published")
+    assert FeatureView("v", ("k",), ("late",), "t", window=known).known_by == "published"
 
 
 def test_everything_that_decides_the_features_is_in_the_definition() -> None:

@@ -239,10 +239,13 @@ KINDS = st.sampled_from(["change", "drop", "insert", "swap", "cut", "reseal one"
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     """The folder of a ledger with so many records, to be copied."""
 
+    kept = []  # a ledger that is forgotten is closed, and a closing database moves its files
+
     @cache
     def folder_of(count: int) -> Path:
         folder = tmp_path_factory.mktemp("filled")
-        fill(open_ledger(folder), count)
+        kept.append(open_ledger(folder))
+        fill(kept[-1], count)
         return folder
 
     return folder_of

@@ -68,6 +68,17 @@ def test_a_world_knows_when_rows_and_outcomes_were_published(sample: Assembly) -
     assert world.sources["climate"].keys == ("site",)
 
 
+def test_a_window_shows_a_late_event_when_it_was_known(tmp_path: Path) -> None:
+    late = (
+        "published = -(-happened // HOUR_US) * HOUR_US",
+        "published = -(-happened // HOUR_US - 2) * HOUR_US",
+    )
+    created = ('"fail_share": Mean("failed")})', '"fail_share": Mean("failed")}, created="published_at")')
+    for changes, shows_early in (((late,), True), ((late, created), False)):
+        found = assembled(tmp_path / str(shows_early), *changes).world().sources["pump_day"]
+        assert (found.since_us < found.known_us).any() == shows_early
+
+
 def test_without_a_step_the_questions_come_from_the_table_that_has_the_time(tmp_path: Path) -> None:
     found = assembled(tmp_path, *WITHOUT_SPINE)
     assert (found.spine, {*found.given}) == ("events", {"climate", "pump_day"})

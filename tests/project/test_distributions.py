@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
@@ -39,6 +40,14 @@ def test_of_a_window_the_rows_are_described_and_the_freshness_is_that_of_its_eve
     assert told.newest_event == pc.max(events["happened_at"]).as_py()
     assert told.newest_known is None
     assert [each.feature for each in told.features] == ["runs", "fail_share"]
+
+
+def test_a_window_of_events_that_are_known_late_tells_when_the_newest_was_known(station: Station) -> None:
+    view = station.project.views[1]
+    assert view.window is not None
+    told = statistics(station, replace(view, window=replace(view.window, created="published_at")))
+    assert told is not None
+    assert told.newest_known == pc.max(station.tables.read("events")["published_at"]).as_py()
 
 
 def test_they_are_computed_once_for_each_version(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,18 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from tests.features.histories import World, events_of
+from tests.features.redis_server import RedisServer
+from tests.features.test_materialize import LATE, PLAIN
 from tests.project.worlds import DAY, HOUR, LIVE, clock_of, rehearsal_of
 
-from esteira.base.clock import EPOCH, to_micros
+from esteira.base.clock import EPOCH, from_micros, to_micros
 from esteira.base.errors import ServiceUnreachable
 from esteira.data.checks import validate
+from esteira.features.ledger import FeatureLedger
 from esteira.features.online import OnlineReader
 from esteira.features.point_in_time import point_in_time_join
+from esteira.features.stores import open_store
 from esteira.project.feed import OnlineFeed
 from esteira.project.ingesting import ingest_new
 from esteira.project.materializing import materialize_all
@@ -153,6 +158,26 @@ def test_a_store_that_was_down_is_caught_up_when_it_is_back(
     assert online(station, LIVE - HOUR) == offline(station, LIVE - HOUR)
 
 
+@pytest.mark.slow
+def test_a_server_that_began_anew_is_filled_again(station: Station, tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    server.start()
+    try:
+        store = open_store(server.address)
+        ledger = FeatureLedger(f"sqlite:{tmp_path}/features.db", station.clock)
+        feed = OnlineFeed(station.project.views, store, ledger)
+        feed.catch_up(station.tables, station.clock.now())
+        before = store.views()
+        server.kill()
+        server.start()
+        assert store.views() == {}
+        feed.follow(station.tables, station.clock.now())
+        assert store.views() == before
+        store.close()
+    finally:
+        server.kill()
+
+
 def test_what_was_pushed_and_then_ingested_is_the_same_row(station: Station, feed: OnlineFeed) -> None:
     feed.catch_up(station.tables, LIVE - HOUR)
     for hour in range(6):
@@ -166,6 +191,35 @@ def test_what_was_pushed_and_then_ingested_is_the_same_row(station: Station, fee
     assert climate.rows == 0  # all of it was there already, under the same places in the table
     feed.catch_up(station.tables, LIVE + 5 * HOUR)
     assert online(station, LIVE + 5 * HOUR) == offline(station, LIVE + 5 * HOUR)
+
+
+def test_of_equal_rows_the_later_is_the_truth_whether_it_was_pushed_or_ingested(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    feed = OnlineFeed((PLAIN,), world.store, world.ledger)
+    first, second, third = (events_of([("a", 5, 5, x)]) for x in range(3))
+    feed.push("t", first)
+    world.tables.append("t", first)
+    feed.catch_up(world.tables, from_micros(9))
+    feed.push("t", second)
+    feed.advance(9)
+    assert world.store.read("plain", ("a",)).values == (1.0,)
+    world.tables.append("t", second)
+    world.tables.append("t", third)
+    feed.catch_up(world.tables, from_micros(9))
+    assert world.online(PLAIN, 9) == world.offline(PLAIN, 9)
+
+
+def test_a_window_of_all_that_was_pushed_replaces_one_of_what_was_ingested_by_then(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    feed = OnlineFeed((LATE,), world.store, world.ledger)
+    first, second = events_of([("a", 1, 1, 1)]), events_of([("a", 2, 2, 2)])
+    feed.push("t", first)
+    feed.push("t", second)
+    world.tables.append("t", first)
+    world.materialize(LATE, 4)
+    feed.advance(4)
+    world.tables.append("t", second)
+    assert world.online(LATE, 4) == world.offline(LATE, 4)
 
 
 def test_a_table_that_is_not_there_yet_has_nothing_to_bring(fresh: Path) -> None:

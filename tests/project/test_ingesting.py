@@ -18,6 +18,7 @@ from esteira.data.sources.files import FileSource
 from esteira.data.tables.schema import SchemaChanged
 from esteira.project import ingesting
 from esteira.project.ingesting import SourceFailed, ingest_new, newest_published, read_source
+from esteira.project.materializing import materialize_all
 from esteira.project.station import Station, open_station
 
 if TYPE_CHECKING:
@@ -252,6 +253,44 @@ def test_a_changed_schema_is_named_and_nothing_is_written(empty: Station) -> Non
 def _spelt_out(rows: pa.Table) -> pa.Table:
     words = pc.if_else(pc.equal(rows["failed"], 1), "yes", "no")
     return rows.set_column(rows.column_names.index("failed"), "failed", words)
+
+
+# times of views
+
+
+@pytest.mark.parametrize("column", ["happened_at", "published_at"])
+def test_a_row_without_a_time_that_a_view_needs_is_set_aside(empty: Station, column: str) -> None:
+    read, checks = empty.project.tables[0].read, empty.project.tables[0].checks
+    window = replace(empty.project.views[1].window, created="published_at")
+    views = (empty.project.views[0], replace(empty.project.views[1], window=window))
+    empty.__dict__["project"] = replace(empty.project, views=views)
+    reading(empty, lambda since, until: _without_first(read(since, until), column), checks=checks)
+    came = ingest_new(empty, UNTIL)["events"]
+    assert came.reasons[f"{column} is null"] == 1
+    held(empty)
+    assert materialize_all(empty, until=UNTIL)[1].rows > 0
+
+
+def test_times_that_are_no_timestamps_are_refused_before_they_make_the_table(empty: Station) -> None:
+    read = empty.project.tables[0].read
+    reading(empty, lambda since, until: _as_text(read(since, until)))
+    with pytest.raises(BatchRefused, match="happened_at is string, and views take their times from it"):
+        ingest_new(empty, UNTIL)
+    assert "events" not in empty.tables.names()
+    reading(empty, read)
+    ingest_new(empty, UNTIL)
+    held(empty)
+
+
+def _without_first(rows: pa.Table, column: str) -> pa.Table:
+    at = rows.column_names.index(column)
+    kept = pa.array([False, *[True] * (rows.num_rows - 1)])
+    return rows.set_column(at, column, pc.if_else(kept, rows[column], None))
+
+
+def _as_text(rows: pa.Table) -> pa.Table:
+    at = rows.column_names.index("happened_at")
+    return rows.set_column(at, "happened_at", rows["happened_at"].cast(pa.string()))
 
 
 # declared columns

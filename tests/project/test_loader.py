@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.project.worlds import lay
 
+from esteira.base.clock import EPOCH
 from esteira.base.errors import MissingExtra, NotFound
+from esteira.project.ingesting import read_source
 from esteira.project.loader import ProjectFileBroken, load_project
 
 if TYPE_CHECKING:
@@ -113,3 +116,12 @@ def test_a_project_file_may_import_its_neighbours(tmp_path: Path) -> None:
     written(tmp_path, "NAME = 'from-next-door'\n", "good_neighbour.py")
     text = "from good_neighbour import NAME\n" + one().replace('"late"', "NAME")
     assert load_project(written(tmp_path, text)).name == "from-next-door"
+
+
+def test_a_file_of_a_source_is_found_from_wherever_the_project_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "pumps.csv").write_text("pump,seen\na,2013-07-01T10:00:00Z\n", encoding="utf-8")
+    source = 'TableSource("pumps", FileSource("pumps.csv", published="seen"))'
+    imports = "from esteira import Project, TableSource\nfrom esteira.data import FileSource\n"
+    project = load_project(written(tmp_path, f'{imports}project = Project("late", [], [{source}])\n'))
+    rows = read_source(project.tables[0], EPOCH, datetime(2014, 1, 1, tzinfo=UTC))
+    assert rows["pump"].to_pylist() == ["a"]

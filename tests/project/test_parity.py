@@ -14,11 +14,12 @@ from tests.project.worlds import DAY, HOUR, LIVE, Days, answer, rehearsal_of, re
 from esteira.features.point_in_time import point_in_time_join
 from esteira.monitoring.prediction_log import vectors_of
 from esteira.project.ingesting import ingest_new
-from esteira.project.parity import TOO_LATE, Parity, compare_logged
+from esteira.project.parity import TOO_LATE, Parity, _decoded, compare_logged
 from esteira.project.release import load_model
 from esteira.project.ring import Ring
 from esteira.project.running import bind
 from esteira.project.station import open_station
+from esteira.registry.columns import Column, numbers_in
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -146,6 +147,21 @@ def test_keys_that_the_model_was_given_are_read_from_the_log(fresh: Path) -> Non
     found = compare_logged(without_rehearsal(station))
     assert (found.predictions, found.cells, found.differing) == (96, 96 * VIEW_COLUMNS, 0)
     assert found.unchecked == ()
+    rows = station.tables.read("predictions").slice(0, 1)
+    vector = rows["vector"][0].as_py()
+    new_pump = rows.set_column(
+        rows.column_names.index("vector"), "vector", [pa.array([[math.nan, *vector[1:]]])]
+    )
+    station.tables.append("predictions", new_pump.set_column(0, "id", pa.array(["new"])))
+    found = compare_logged(without_rehearsal(station))
+    about_the_site_alone = 1
+    assert (found.cells, found.differing) == (96 * VIEW_COLUMNS + about_the_site_alone, 0)
+
+
+@pytest.mark.parametrize("numbers", [[1.0, 2.0], [1.5, 2.0], [1e300, -(2.0**63), 2.0**63], [math.nan, -0.0]])
+def test_logged_numbers_come_back_as_they_were(numbers: list[float]) -> None:
+    found = _decoded(Column("load", optional=True), np.array(numbers))
+    np.testing.assert_array_equal(numbers_in(pa.table({"load": found}), Column("load")), numbers)
 
 
 @pytest.mark.slow

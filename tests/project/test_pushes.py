@@ -14,6 +14,7 @@ from tests.project.worlds import killed
 
 from esteira.base.errors import BadInput, ServiceUnreachable, UnknownName
 from esteira.data.tables.schema import SchemaChanged
+from esteira.features.stores.port import ViewChanged
 from esteira.monitoring.push_log import pushes_seen
 from esteira.project.feed import OnlineFeed
 from esteira.project.ingesting import ingest_new, newest_published
@@ -146,6 +147,19 @@ def test_a_schema_that_a_view_cannot_use_is_refused_before_anybody_pushes(statio
     with pytest.raises(UnknownName, match="load"):
         publish_pushes(station)
     assert PushTables(station.settings.store("state")).all() == {}
+
+
+def test_a_view_that_is_stored_otherwise_sets_no_row_aside(station: Station) -> None:
+    keep(station, ("a", some(1)))
+    take(station)
+    keep(station, ("b", some(2)))
+    before = station.project.views
+    declare(station, views=tuple(replace(view, features=view.features[::-1]) for view in before))
+    with pytest.raises(ViewChanged):
+        take(station)
+    declare(station, views=before)
+    take(station)
+    assert drops(station) == [1, 1, 1, 2, 2, 2]
 
 
 # sent again, and killed

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from tests.project.worlds import answer
 from esteira.base.errors import NotFound
 from esteira.monitoring.prediction_log import vectors_of
 from esteira.project.rescoring import Rescorer
+from esteira.registry.columns import Column
 from esteira.serving.runtimes import open_runtime
 
 if TYPE_CHECKING:
@@ -46,3 +48,12 @@ def test_categories_that_only_one_version_knows_keep_their_meaning(played: Stati
 def test_an_unknown_version_is_not_found(station: Station) -> None:
     with pytest.raises(NotFound, match="version '9"):
         Rescorer(station).model(9)
+
+
+def test_a_version_that_asks_for_more_cannot_score_what_the_other_saw(two: Station) -> None:
+    rescorer = Rescorer(two)
+    model = rescorer.model(2)
+    columns = (*model.signature.columns, Column("new"))
+    rescorer._models[2] = replace(model, signature=replace(model.signature, columns=columns))
+    assert rescorer.can_score(2, 1)
+    assert not rescorer.can_score(1, 2)

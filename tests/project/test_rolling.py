@@ -4,10 +4,19 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 import pytest
-from tests.project.worlds import DAY, answer, problems
+from tests.project.worlds import DAY, HOUR, LIVE, Days, answer, problems, rewrite
 
 from esteira.base.errors import BadInput, NotFound
-from esteira.project.release import CHALLENGER, CHAMPION, arm, deploy, set_routes
+from esteira.project.release import (
+    CHALLENGER,
+    CHAMPION,
+    arm,
+    deploy,
+    judge_and_register,
+    set_routes,
+    train,
+)
+from esteira.project.ring import Ring
 from esteira.project.rolling import (
     PairedEvidence,
     apply_share,
@@ -19,11 +28,14 @@ from esteira.project.rolling import (
     stop,
     widen,
 )
+from esteira.project.station import open_station
 from esteira.project.verifying import verify
+from esteira.project.watch import predictions
 from esteira.serving.rollout.state import Rollout, RolloutState, RolloutUnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from esteira.project.station import Station
 
@@ -258,3 +270,23 @@ def test_the_health_of_an_arm_is_of_its_own_answers(played: Station) -> None:
     assert health.requests == pc.sum(pc.equal(rows["version"], rollout.challenger_version)).as_py()
     assert health.nonfinite == 0
     assert health.latency_ratio is not None
+
+
+@pytest.mark.slow
+def test_a_challenger_with_a_new_column_is_judged_by_its_own_answers_alone(fresh: Path) -> None:
+    rewrite(fresh, ("*(column for view in VIEWS for column in view.columns))", '"climate__heat")'))
+    ring = Ring(open_station(fresh))
+    ring.ingest(LIVE - HOUR)
+    ring.first_model()
+    rewrite(fresh, ('"firmware", "climate__heat")', '"firmware", "climate__heat", "pump_day__runs")'))
+    station = open_station(fresh)
+    judge_and_register(station, train(station))
+    start_canary(station, 2, "a new column")
+    with Days(station, LIVE + 2 * DAY) as days:
+        days.pass_by(2)
+        days.all_drained()
+    rollout = active(station)
+    evidence = PairedEvidence(station, rollout).gather(rollout, station.clock.now())
+    rows = predictions(station, rollout.started_at, station.clock.now())
+    own = pc.and_(pc.equal(rows["version"], 2), pc.is_valid(rows["label"]))
+    assert len(evidence.at) == pc.sum(own).as_py() > 0

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import reduce
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from esteira.base.digest import digest_folder
-from esteira.base.errors import CorruptArtifact
-from esteira.registry.bundle import CARD, Model
+from esteira.base.errors import BadInput, CorruptArtifact
+from esteira.registry.bundle import CARD, Model, read_signature
+from esteira.registry.derived import Derived
 from esteira.registry.encodings import Encodings, Kept, Marked, Scaled
 from esteira.registry.signature import Column, Signature, ViewRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SIGNATURE = Signature(
@@ -100,6 +104,8 @@ def test_a_bundle_without_encodings_has_the_bytes_that_it_always_had(bundle: Pat
         [{"by": "keep"}, {"by": "one_hot", "codes": ["0"]}, {"by": "keep"}],
         [{"by": "robust", "center": 0, "scale": 0, "impute": False}, {"by": "keep"}, {"by": "keep"}],
         [{"by": "robust", "center": "0", "scale": 1, "impute": False}, {"by": "keep"}, {"by": "keep"}],
+        [{"by": "robust", "center": 10**400, "scale": 1, "impute": False}, {"by": "keep"}, {"by": "keep"}],
+        [{"by": "keep"}, {"by": "target", "values": [1, 2], "missing": "0"}, {"by": "keep"}],
     ],
 )
 def test_a_card_with_encodings_that_do_not_fit_is_refused(tmp_path: Path, encodings: object) -> None:
@@ -144,6 +150,7 @@ def card_without(key: str) -> Callable[[Path], object]:
         (lambda folder: (folder / CARD).unlink(), "expected a readable model.json"),
         (lambda folder: (folder / CARD).write_bytes(b"\xff"), "expected a readable model.json"),
         (lambda folder: (folder / CARD).write_text("[]"), "expected a readable model.json"),
+        (lambda folder: (folder / CARD).write_text("[" * 100_000), "expected a readable model.json"),
         (card_without("files"), "expected a readable model.json"),
         (card_without("signature"), "expected a readable model.json"),
         (card_without("runtime"), "expected a readable model.json"),
@@ -156,6 +163,62 @@ def test_a_damaged_bundle_is_refused_with_the_mend(
     with pytest.raises(CorruptArtifact, match=expected) as refused:
         Model.load(bundle)
     assert "restore it from a backup, or delete it and run the pipeline again" in str(refused.value)
+
+
+WITH_TRANSFORM = Signature(
+    (Column("rush__load", transform="rush"), Column("miles")),
+    "late",
+    derived=(
+        Derived.from_plain(
+            {
+                "name": "rush",
+                "inputs": [["miles", "number"], ["sky", "text"]],
+                "steps": [["text", "red"], ["text ==", 1, 2], ["number", 2.5], ["if", 3, 0, 4]],
+                "outputs": [["load", 5]],
+            }
+        ),
+    ),
+    inputs=(Column("sky", "category"),),
+)
+WRONG_TYPES = (None, True, -1, 99, 10**400, 1.5, float("nan"), "", "x", "text", "if", [], {}, [[]], [1])
+
+
+def _parts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    names = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for name in names:
+        yield (*path, name)
+        yield from _parts(value[name], (*path, name))
+
+
+def test_a_card_with_any_value_of_another_type_is_refused_or_means_something(tmp_path: Path) -> None:
+    encodings = Encodings((Scaled("robust", 500.0, 250.0, impute=False), Kept()))
+    Model("lightgbm", WITH_TRANSFORM, {"model.txt": b"tree\n"}, {}, encodings).save(tmp_path)
+    written = (tmp_path / CARD).read_text()
+    refused = 0
+    for (*path, last), wrong in product(_parts(json.loads(written)), WRONG_TYPES):
+        card = json.loads(written)
+        reduce(lambda part, name: part[name], path, card)[last] = wrong
+        (tmp_path / CARD).write_text(json.dumps(card))
+        try:
+            model = Model.load(tmp_path)
+        except CorruptArtifact:
+            refused += 1
+        else:
+            row = {column.name: 2.0 for column in model.signature.request_columns if column.kind == "number"}
+            words = {column.name: "red" for column in (*model.signature.inputs, *model.signature.columns)}
+            with suppress(BadInput):  # a request that does not fit what the card now says
+                raw = model.signature.encode_row(words | row)
+                if model.encodings:
+                    model.encodings.encode_row(raw)
+    assert refused > 500
+
+
+def test_what_a_model_asks_for_can_be_read_alone(bundle: Path) -> None:
+    (bundle / "model.txt").unlink()
+    assert read_signature(bundle) == SIGNATURE
+    (bundle / CARD).unlink()
+    with pytest.raises(CorruptArtifact):
+        read_signature(bundle)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

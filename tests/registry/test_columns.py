@@ -37,6 +37,12 @@ def test_only_what_is_requested_must_be_there() -> None:
         text_of(Column("a", "category"), None)
 
 
+def test_only_what_is_requested_must_be_finite() -> None:
+    assert number_of(Column("v__a", view="v"), None, math.inf) == math.inf
+    with pytest.raises(WrongInput, match="'a' must be a finite number, found inf"):
+        number_of(Column("a", optional=True), None, math.inf)
+
+
 def test_a_category_is_its_code_and_a_text_itself() -> None:
     carrier = Column("carrier", "category", ("AA", "UA"))
     assert number_of(carrier, {"AA": 0.0, "UA": 1.0}, "UA") == 1.0

@@ -63,6 +63,7 @@ def test_a_row_and_a_table_are_the_same_numbers_to_the_bit(given_table: tuple[Si
             # A request is held to more than history: what it must carry is there, and finite.
             column = next(c for c in signature.columns if c.name == refused.column)
             value = values[column.name]
+            assert column.is_requested
             assert value is None or not math.isfinite(value)
             continue
         assert np.array(row).tobytes() == matrix[at].tobytes()
@@ -191,3 +192,11 @@ def test_text_becomes_sorted_categories_and_columns_of_views_are_known() -> None
 def test_recoding_needs_every_column_of_the_other_signature() -> None:
     with pytest.raises(WrongInput, match="'hour' must be in the logged vector"):
         SIGNATURE.recode(np.zeros((1, 3)), Signature((Column("hour"),), "late"))
+
+
+@pytest.mark.parametrize("kinds", [("number", "category"), ("category", "number")])
+def test_a_number_has_no_meaning_as_a_category(kinds: tuple[str, str]) -> None:
+    columns = {"number": Column("hour"), "category": Column("hour", "category", ("06", "07"))}
+    logged, other = (Signature((columns[kind],), "late") for kind in kinds)
+    with pytest.raises(WrongInput, match=f"'hour' must be a {kinds[1]} in the logged vector too"):
+        logged.recode(np.array([[1.0], [500.0]]), other)

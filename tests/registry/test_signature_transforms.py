@@ -197,6 +197,13 @@ def test_a_transform_of_a_column_that_is_nowhere_is_refused() -> None:
         Signature((Column("rush__curve", transform="rush"),), "late", derived=(RUSH.only(["rush__curve"]),))
 
 
+def test_a_transform_that_asks_for_its_own_output_is_refused() -> None:
+    plain = inferred("minute", "rush__curve").to_plain()
+    plain["derived"][0]["inputs"] = [["rush__curve", "number"]]
+    with pytest.raises(WrongInput, match="'rush__curve' must be a column or an input that no transform"):
+        Signature.from_plain(plain)
+
+
 def test_logged_vectors_are_decoded_and_recoded_like_any_other() -> None:
     signature = inferred("minute", "rush__curve")
     row = signature.encode_row({"minute": 1.0})

@@ -53,7 +53,12 @@ def parse_time(text: str, what: str = "time") -> datetime:
         raise BadInput(f"{what} {text!r} is not an ISO 8601 time; write e.g. 2013-07-01T00:00:00Z") from wrong
     if moment.tzinfo is None:
         raise NaiveTime(f"{what} {text!r}")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as outside:
+        raise BadInput(
+            f"{what} {text!r} lies outside the years 1 to 9999 in UTC; give one within"
+        ) from outside
 
 
 class SystemClock:

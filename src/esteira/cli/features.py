@@ -28,6 +28,9 @@ _ACTS = {
 }
 
 
+_MOST_SEED = 2**32 - 1  # what every generator of random numbers takes
+
+
 def configure(parser: ArgumentParser) -> None:
     acts = add_acts(parser, _ACTS)
     acts["show"].add_argument("view", help="the name of a view")
@@ -41,12 +44,19 @@ def configure(parser: ArgumentParser) -> None:
     acts["verify"].add_argument("--sample", type=_positive, default=1000, metavar="N", help=sample)
     acts["leaks"].add_argument("--cutoffs", type=_positive, default=5, metavar="N", help=cutoffs)
     for name in ("verify", "leaks"):
-        acts[name].add_argument("--seed", type=int, default=7, help="of what is left to chance (default: 7)")
+        chance = "of what is left to chance (default: 7)"
+        acts[name].add_argument("--seed", type=_seed, default=7, metavar="N", help=chance)
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"must be a whole number from 1 on, found {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) > _MOST_SEED:
+        raise ArgumentTypeError(f"must be a whole number from 0 to {_MOST_SEED}, found {text!r}")
     return int(text)
 
 

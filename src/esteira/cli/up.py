@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
 import time
+from argparse import ArgumentTypeError
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -30,11 +32,21 @@ _DOORS = ("esteira.serving.servers.granian:serve", "esteira.web.app:application"
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--every",
-        type=float,
+        type=_seconds,
         default=10.0,
         metavar="SECONDS",
         help="between two rounds of the ring (default: 10)",
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise ArgumentTypeError(f"must be a number of seconds above 0, found {text!r}")
+    return seconds
 
 
 def run(arguments: Namespace) -> int:

@@ -58,7 +58,12 @@ def _plain_type(found: pa.DataType) -> pa.DataType:
     raise KeyError(found)
 
 
-def _positions(values: pa.ChunkedArray | pa.Array, known: pa.Array) -> NDArray[np.int64]:
+def positions(values: pa.ChunkedArray | pa.Array, known: pa.Array) -> NDArray[np.int64]:
+    """The place of each value among the known ones, which hold no null; `NOBODY` for null and strangers.
+
+    >>> positions(pa.array(["y", None, "z"]), pa.array(["x", "y"])).tolist()
+    [1, -1, -1]
+    """
     if not len(known):
         return np.full(len(values), NOBODY, np.int64)
     if pa.types.is_null(values.type):
@@ -132,9 +137,9 @@ def _distinct(columns: Sequence[pa.ChunkedArray], rows: int) -> tuple[NDArray[np
     local = np.zeros(rows, np.int64)
     for at, column in enumerate(columns):
         known = pc.drop_null(pc.unique(column))
-        local = _combine(local, _positions(column, known), len(known))
+        local = _combine(local, positions(column, known), len(known))
         if at:  # dense again, so that the product of many sizes cannot overflow
-            local = _positions(pa.array(local), pc.unique(pa.array(local[local >= 0])))
+            local = positions(pa.array(local), pc.unique(pa.array(local[local >= 0])))
     about_somebody = np.flatnonzero(local >= 0)[::-1]
     firsts = np.empty(int(local.max(initial=NOBODY)) + 1, np.int64)
     firsts[local[about_somebody]] = about_somebody  # written backwards: the first row of a number stays

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from esteira.features.keys import NOBODY, WrongKey, key_column
+from esteira.features.keys import NOBODY, WrongKey, key_column, positions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,9 +132,4 @@ class _Listed:
         return len(self.known)
 
     def codes(self, values: pa.ChunkedArray) -> NDArray[np.int64]:
-        if not self.size:
-            return np.full(len(values), NOBODY, np.int64)
-        if pa.types.is_null(values.type):
-            values = pc.cast(values, self.known.type)
-        found = pc.fill_null(pc.index_in(values, self.known, skip_nulls=True), NOBODY)
-        return np.asarray(found, dtype=np.int64)
+        return positions(values, self.known)

@@ -94,12 +94,13 @@ def materialize_view(  # noqa: PLR0913 - four stores of one act, and how it is d
         raise SourceReplaced(view.qualified, view.source, entry.version)
     act = _Act(view, tables, store, ledger, on_progress)
     if _is_lost(entry, store):
-        entry = Entry(entry.view, entry.source, entry.definition)
+        entry = Entry(entry.view, entry.source, entry.definition, until=entry.until)
+        ledger.keep(entry)  # now, for after the first write the loss is not to be seen any more
     rows = 0
     if entry.run is not None and (entry.run.since < 0 or not backfill):
         entry, rows = act.carry_out(entry, entry.run)
         backfill = False  # if one was asked for, this was it
-    is_behind = end < entry.until and not backfill
+    is_behind = entry.status == "done" and end < entry.until and not backfill
     if not is_behind:
         entry, more = act.bring(entry, source.version, max(end, entry.until), backfill=backfill)
         rows += more
@@ -145,7 +146,7 @@ class _Act:
                     rows=run.rows + kept,
                     due=_sooner(run.due, step.due),
                 )
-                if kept:
+                if step.rows.num_rows:  # also what was there already, by a push or a run that was killed
                     self.store.sync()  # the ledger never runs ahead of the store, not even in a power cut
                 self.ledger.keep(replace(entry, run=run))
                 if self.on_progress is not None:

@@ -60,7 +60,7 @@ def window_parts(window: Window, tables: TableStore, source: str, run: Run) -> l
         parts.append(Stretch(new, columns, (), gone))
     left_since = before - window.length_us - window.hop_us
     if older.version >= 0 and left_since < oldest:
-        span = ((window.time, ">=", _moment(left_since)), (window.time, "<", _moment(oldest)))
+        span = ((window.time, ">=", moment_of(left_since)), (window.time, "<", moment_of(oldest)))
         parts.append(Stretch(older, columns, span, gone))
     return parts
 
@@ -89,7 +89,7 @@ class Recent:
     def steps(self, position: int) -> Iterator[Step]:
         """See `Part.steps`; a position is the number of shards that are done."""
         boundary, _ = _boundaries(self.window, self.run)
-        first, last = _moment(_oldest(self.window, boundary)), _moment(boundary)
+        first, last = moment_of(_oldest(self.window, boundary)), moment_of(boundary)
         span = ((self.window.time, ">=", first), (self.window.time, "<", last))
         shards = self._shards(span)
         for shard in range(position, shards):
@@ -130,7 +130,12 @@ def _oldest(window: Window, boundary: int) -> int:
     return boundary - 2 * (window.length_us + window.hop_us)
 
 
-def _moment(at: int) -> datetime:
+def moment_of(at: int) -> datetime:
+    """The UTC time of a microsecond; of one before the first year, that year's begin.
+
+    >>> moment_of(-(2**62)).isoformat()
+    '0001-01-01T00:00:00+00:00'
+    """
     return from_micros(max(at, _FIRST))
 
 

@@ -98,6 +98,11 @@ class FeatureView:
         return tuple(f"{self.qualified}__{feature}" for feature in self.features)
 
     @property
+    def known_by(self) -> str | None:
+        """The column of its source that says when a row, or an event of its window, became known."""
+        return self.created_time if self.window is None else self.window.created
+
+    @property
     def ttl_us(self) -> int | None:
         """`ttl` in microseconds."""
         return None if self.ttl is None else self.ttl // _MICROSECOND

@@ -102,7 +102,7 @@ class Assembly:
         assert isinstance(table, TableInput)
         rows, published = table.resolve(), self.published(table.name)
         if isinstance(given, ViewInput):
-            times = [published, given.view.created_time or ""]
+            times = [published, given.view.known_by or ""]
             since = _revealed(given.view, rows)
             return Source(rows, _known(rows, times, _happened(given.view, rows)), since, given.view.keys)
         if published not in rows.column_names:
@@ -122,11 +122,10 @@ def _happened(view: FeatureView, rows: pa.Table) -> NDArray[np.int64]:
 
 def _revealed(view: FeatureView, rows: pa.Table) -> NDArray[np.int64]:
     """From when on each source row shows in the answers of a view."""
-    happened = _happened(view, rows)
-    if view.window is None:
-        created = [view.created_time] if view.created_time else []
-        return _known(rows, created, happened)
-    return (happened // view.window.hop_us + 1) * view.window.hop_us
+    if view.window is not None:
+        return view.window.enters(rows)
+    created = [view.created_time] if view.created_time else []
+    return _known(rows, created, _happened(view, rows))
 
 
 def _known(rows: pa.Table, columns: Sequence[str], at_least: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING
 from esteira.base.clock import from_micros
 from esteira.base.errors import NotFound, ServiceUnreachable, UnknownName
 from esteira.features.ledger import DefinitionChanged
-from esteira.registry.bundle import CARD
-from esteira.registry.signature import Signature
+from esteira.registry.bundle import CARD, read_signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from esteira.base.records import TableVersion
     from esteira.features.views import FeatureView
     from esteira.project.station import Station
+    from esteira.registry.signature import Signature
 
 _NEWEST_VERSIONS = 50  # of the model, whose signatures are read
 
@@ -150,7 +149,7 @@ def _entry(station: Station, view: FeatureView, models: Mapping[int, Signature])
         ttl="" if view.ttl is None else spelled(view.ttl),
         window=window or "",
         event_time=view.event_time if view.window is None else view.window.time,
-        created_time=view.created_time,
+        created_time=view.known_by,
         source=view.source,
         newest=source,
         origins=tuple(_origin(view, feature) for feature in view.features),
@@ -195,17 +194,17 @@ def _users(station: Station) -> dict[str, dict[int, Signature]]:
     if not station.artifacts.count():  # nothing was trained here: a registry need not be opened to say so
         return found
     for version in reversed(station.registry.versions(station.project.name)[-_NEWEST_VERSIONS:]):
-        card = station.artifacts.folder(version.digest) / CARD
-        if version.digest and card.is_file():  # one that was never trained or served here is not read
-            signature = _signature_of(card)
+        folder = station.artifacts.folder(version.digest)
+        if version.digest and (folder / CARD).is_file():  # one never trained or served here is not read
+            signature = _signature_of(folder)
             for view in signature.views:
                 found.setdefault(view.name, {})[version.version] = signature
     return found
 
 
 @lru_cache(maxsize=256)  # a bundle never changes
-def _signature_of(card: Path) -> Signature:
-    return Signature.from_plain(json.loads(card.read_bytes())["signature"])
+def _signature_of(folder: Path) -> Signature:
+    return read_signature(folder)
 
 
 def _on_demand(view: FeatureView, signatures: Iterable[Signature]) -> dict[str, tuple[str, ...]]:

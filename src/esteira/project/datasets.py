@@ -170,7 +170,7 @@ def _views(graph: Graph, inputs: Mapping[str, str]) -> dict[str, PinnedView]:
     found = (each for name in inputs if isinstance(each := graph.inputs[name], ViewInput))
     return {
         each.view.qualified: PinnedView(
-            each.source.identity, each.view.created_time is not None, each.view.definition()
+            each.source.identity, each.view.known_by is not None, each.view.definition()
         )
         for each in found
     }

@@ -68,7 +68,7 @@ def _kept(path: Path) -> ViewStatistics | None:
 
 def _times(view: FeatureView) -> list[str]:
     happened = view.event_time if view.window is None else view.window.time
-    return [happened, *([view.created_time] if view.created_time else [])]
+    return [happened, *([view.known_by] if view.known_by else [])]
 
 
 def _computed(view: FeatureView, rows: pa.Table, source: TableVersion) -> ViewStatistics:
@@ -79,7 +79,7 @@ def _computed(view: FeatureView, rows: pa.Table, source: TableVersion) -> ViewSt
         source_rows=rows.num_rows,
         rows=bound.num_rows,
         newest_event=times[0],
-        newest_known=times[1] if view.created_time else None,
+        newest_known=times[1] if view.known_by else None,
         features=tuple(describe_feature(name, bound[name]) for name in view.features),
     )
 

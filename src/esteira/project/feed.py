@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from esteira.base.clock import from_micros, to_micros
+from esteira.base.clock import to_micros
 from esteira.data.tables.port import SEQUENCE
 from esteira.features.materialize import materialize_view
-from esteira.features.recent import columns_of
+from esteira.features.recent import columns_of, moment_of
 from esteira.features.windows.sliding import SlidingWindow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from numpy.typing import NDArray
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from esteira.features.stores.port import OnlineStore
     from esteira.features.views import FeatureView
     from esteira.features.windows.sliding import Window
-
-_FIRST = to_micros(datetime.min.replace(tzinfo=UTC))
 
 
 class OnlineFeed:
@@ -40,6 +38,7 @@ class OnlineFeed:
     def __init__(self, views: Iterable[FeatureView], store: OnlineStore, ledger: FeatureLedger) -> None:
         self._views, self._store, self._ledger = tuple(views), store, ledger
         self._seen: dict[str, TableVersion] = {}  # source table → what was last caught up with
+        self._stored: set[str] = set()  # the views that the store had then
         self._pushed: dict[str, int] = defaultdict(int)  # source table → rows since then
         self._waiting: list[tuple[FeatureView, pa.Table]] = []
         self._sliding = {each.qualified: SlidingWindow(each.window) for each in self._views if each.window}
@@ -58,15 +57,20 @@ class OnlineFeed:
                 if view.window is not None:
                     self._sliding[view.qualified] = _caught_up(view.window, tables, view.source, now)
         self._seen = seen
+        self._stored = {view.qualified for view in self._views} & {*self._store.views()}
         self._pushed.clear()
         return written
 
     def follow(self, tables: TableStore, now: datetime) -> None:
-        """Bring the store to `now`: from the tables if anyone has made one grow, else windows only."""
-        if self._versions(tables) == self._seen:
+        """Bring the store to `now`: windows only, unless a table has grown or the store has lost a view."""
+        if self._versions(tables) == self._seen and not self._has_lost_any():
             self.advance(to_micros(now))
         else:
             self.catch_up(tables, now)
+
+    def _has_lost_any(self) -> bool:
+        """Whether the store is no longer the one that was filled, as a server that began anew."""
+        return any(self._store.layout(name) is None for name in self._stored)
 
     def _versions(self, tables: TableStore) -> dict[str, TableVersion]:
         there = sorted({view.source for view in self._views} & {*tables.names()})
@@ -107,8 +111,8 @@ def _numbered(rows: pa.Table, places: NDArray[np.int64]) -> pa.Table:
 def _caught_up(window: Window, tables: TableStore, source: str, now: datetime) -> SlidingWindow:
     """A window that stands at `now`, with the events that later boundaries still count."""
     sliding = SlidingWindow(window)
-    since = max(to_micros(now) - window.length_us - window.hop_us, _FIRST)
-    still = [(window.time, ">=", from_micros(since))]
+    since = to_micros(now) - window.length_us - window.hop_us
+    still = [(window.time, ">=", moment_of(since))]
     for events in tables.scan(source, columns=list(dict.fromkeys(columns_of(window))), where=still):
         sliding.add(events)
     sliding.close(to_micros(now))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from esteira.base.clock import EPOCH, from_micros, to_micros
 from esteira.base.errors import EsteiraError
-from esteira.data.checks import BatchRefused
+from esteira.data.checks import BatchRefused, NotNull
 from esteira.data.ingestion import Ingested, Ports, declare, ingest
 from esteira.project.pushes import take_pushes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
+    from esteira.data.checks import Reason
     from esteira.project.definition import TableSource
     from esteira.project.station import Station
 
@@ -40,6 +43,7 @@ def ingest_new(station: Station, until: datetime) -> dict[str, Ingested]:
 
     A table without source takes what was pushed to it by now.
     The range is written down before its rows are appended, so a killed ingest is finished, not repeated.
+    A row without a time that a view needs is set aside, in the table's quarantine.
     Raises: SourceFailed, and what `ingest` raises; of a batch that is refused the range stays open, so that
     the next time it is read together with what has come since.
     """
@@ -83,13 +87,39 @@ def _append(station: Station, source: TableSource, rows: pa.Table, span: tuple[i
     ports: Ports = {"clock": station.clock, "audit": station.audit}
     if source.schema is not None:
         rows = declare(station.tables, source.name, source.schema, rows, audit=station.audit)
+    checks = [*source.checks, Dated(_times_of(station, source.name, rows))]
     try:
-        return ingest(station.tables, source.name, rows, source.checks, token=token, **ports)
+        return ingest(station.tables, source.name, rows, checks, token=token, **ports)
     except BatchRefused:
         if station.tables.holding(source.name, token) is None:  # nothing of the range was ever written
             with station.state.transaction() as writer:
                 writer.execute("DELETE FROM ingests WHERE name = ? AND since = ?", (source.name, span[0]))
         raise
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A check: these columns hold the times of views. A row without one would stop them, and it stays."""
+
+    columns: tuple[str, ...]
+
+    def refusal(self, rows: pa.Table, now: datetime) -> str:
+        del now
+        mend = "views take their times from it: declare it as a timestamp in the schema of its source"
+        kinds = {name: rows[name].type for name in self.columns}
+        wrong = [f"{name} is {kind}" for name, kind in kinds.items() if not pa.types.is_timestamp(kind)]
+        return f"{', '.join(wrong)}, and {mend}" if wrong else ""
+
+    def reasons(self, rows: pa.Table) -> Iterator[Reason]:
+        return NotNull(self.columns).reasons(rows)
+
+
+def _times_of(station: Station, table: str, rows: pa.Table) -> tuple[str, ...]:
+    """The columns with the times of a table's views; one that is not there is the views' affair."""
+    views = [view for view in station.project.views if view.source == table]
+    times = {view.window.time if view.window else view.event_time for view in views}
+    times |= {view.known_by for view in views if view.known_by}
+    return tuple(sorted(times & {*rows.column_names}))
 
 
 def _add(came: dict[str, Ingested], name: str, more: Ingested) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import traceback
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from typing import TYPE_CHECKING
 
 from esteira.base.errors import BadInput, MissingExtra, NotFound
+from esteira.data.sources.files import FileSource
 from esteira.project.definition import Project
 
 if TYPE_CHECKING:
@@ -49,7 +51,18 @@ def load_project(path: Path) -> Project:
     found = {id(value): value for value in vars(module).values() if isinstance(value, Project)}
     if len(found) != 1:
         raise ProjectFileBroken(path, f"must define exactly one Project, found {len(found)}")
-    return found.popitem()[1]
+    return _at_home(found.popitem()[1], path.parent)
+
+
+def _at_home(project: Project, folder: Path) -> Project:
+    """The project whose files are found from anywhere: a path that is relative begins at its folder."""
+    tables = [
+        replace(each, read=replace(each.read, path=folder / each.read.path))
+        if isinstance(each.read, FileSource)
+        else each
+        for each in project.tables
+    ]
+    return replace(project, tables=tables)
 
 
 def _where(raised: BaseException, path: Path) -> str:

@@ -18,7 +18,7 @@ from esteira.registry.columns import numbers_in
 from esteira.registry.signature import derive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _AT, _ID = "__asked", "__id"  # beside whatever a question calls its columns
 _SHOWN = 5
+_INT64 = 2.0**63  # beyond all of them
 
 TOO_LATE = "the store had no row yet that the tables know: materialize before the row is asked for"
 OTHERWISE = (
@@ -153,27 +154,44 @@ class _Part:
         return tuple(column.name for column in self.signature.columns if not column.is_requested)
 
     def columns(self, views: Sequence[BoundView]) -> Iterator[_Column]:
-        """Every served column that can be computed again."""
+        """Every served column that can be computed again, for the predictions for which it can."""
         matrix = vectors_of(self.logged, len(self.signature.columns))
-        spine = self._questions(matrix).append_column(_AT, self.logged["at"])
+        spine, lost = self._questions(matrix)
+        spine = spine.append_column(_AT, self.logged["at"])
         known = [bound for bound in views if {*bound.view.keys} <= {*spine.column_names}]
         joined = point_in_time_join(spine, known, at=_AT)
+        for bound in known:
+            lost |= dict.fromkeys(bound.view.columns, self._any_lost(lost, bound.view.keys))
         computed: dict[str, NDArray[np.float64]] = {}
         for each in self.signature.derived:
-            if {name for name, _ in each.expression.inputs} <= {*joined.column_names}:
+            inputs = {name for name, _ in each.expression.inputs}
+            if inputs <= {*joined.column_names}:
                 computed |= derive(joined, each)
+                lost |= dict.fromkeys(each.columns, self._any_lost(lost, inputs))
         for place, column in enumerate(self.signature.columns):
             if column.view and column.name in joined.column_names:
                 computed[column.name] = numbers_in(joined, column)
-            if column.name in computed:
-                yield _Column(column.name, matrix[:, place], computed[column.name], self.logged)
+            if column.name in computed and (sure := ~self._any_lost(lost, [column.name])).any():
+                rows = self.logged.filter(pa.array(sure))
+                yield _Column(column.name, matrix[sure, place], computed[column.name][sure], rows)
 
-    def _questions(self, matrix: NDArray[np.float64]) -> pa.Table:
-        """What is known of the questions, and what their requests carried."""
-        found = self.asked
+    def _questions(self, matrix: NDArray[np.float64]) -> tuple[pa.Table, dict[str, NDArray[np.bool_]]]:
+        """What is known of the questions and what their requests carried, and where the log has lost that.
+
+        A category that a version did not know is missing in its log, though views and transforms got it.
+        """
+        found, lost = self.asked, {}
         for place, column in enumerate(self.signature.columns):
             if column.is_requested and column.name not in found.column_names:
                 found = found.append_column(column.name, _decoded(column, matrix[:, place]))
+                if column.kind == "category":
+                    lost[column.name] = np.isnan(matrix[:, place])
+        return found, lost
+
+    def _any_lost(self, lost: Mapping[str, NDArray[np.bool_]], names: Collection[str]) -> NDArray[np.bool_]:
+        """The predictions of which the log has lost one of these columns."""
+        none = np.zeros(self.logged.num_rows, np.bool_)
+        found: NDArray[np.bool_] = np.any([none, *(lost[name] for name in names if name in lost)], axis=0)
         return found
 
 
@@ -183,6 +201,7 @@ def _decoded(column: Column, numbers: NDArray[np.float64]) -> pa.Array:
     if column.kind == "category":
         codes = pa.array(np.where(missing, 0, numbers).astype(np.int64), mask=missing)
         return pa.array(column.categories, pa.string()).take(codes)
-    is_whole = bool((missing | (numbers == np.floor(numbers))).all())
+    fits = (numbers == np.floor(numbers)) & (np.abs(numbers) < _INT64)
+    is_whole = bool((missing | fits).all())
     values = pa.array(np.where(missing, 0, numbers), mask=missing)
     return values.cast(pa.int64(), safe=False) if is_whole else values

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from esteira.base.clock import to_micros
+from esteira.base.errors import BadInput
 from esteira.features.proofs.differences import unequal
 from esteira.features.proofs.leaks import Example, Leak, Searched, search_leaks
 from esteira.features.proofs.verify import ViewVerified, verify_view
@@ -28,6 +29,17 @@ if TYPE_CHECKING:
     from esteira.project.station import Station
 
     Told = Callable[[str, float], None]  # what is being done, and how much of all is done, from 0 to 1
+
+
+class NoSteps(BadInput):
+    """A project of features alone makes no training set that could be searched for leaks."""
+
+    def __init__(self, project: str) -> None:
+        super().__init__(
+            f"project {project!r} has no steps, so no training set to look for leaks in; "
+            "give it the steps that make one"
+        )
+        self.project = project
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +114,10 @@ def find_leaks(
     """Make the project's training set again in other futures, and see whether its past changes.
 
     The pipeline runs in a scratch place, about three times for each cutoff; nothing of it is kept.
-    Raises: NoQuestions, and as `pipelines.run.run`.
+    Raises: NoSteps, NoQuestions, and as `pipelines.run.run`.
     """
+    if not station.project.steps:
+        raise NoSteps(station.project.name)
     if on_progress is not None:
         on_progress("the training set as it is", 0.0)
     assembly = assemble(station)

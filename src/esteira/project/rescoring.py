@@ -8,6 +8,7 @@ import numpy as np
 
 from esteira.monitoring.prediction_log import vectors_of
 from esteira.project.release import load_model
+from esteira.registry.columns import WrongInput
 from esteira.serving.runtimes import open_runtime
 
 if TYPE_CHECKING:
@@ -33,8 +34,20 @@ class Rescorer:
             self._models[number] = load_model(self._station, self._station.version(number))
         return self._models[number]
 
+    def can_score(self, logged: int, number: int) -> bool:
+        """Whether the vectors that version `logged` saw hold all that version `number` asks for."""
+        signature, to = self.model(logged).signature, self.model(number).signature
+        try:
+            signature.recode(np.empty((0, len(signature.columns))), to)
+        except WrongInput:
+            return False
+        return True
+
     def scores(self, rows: pa.Table, number: int) -> NDArray[np.float64]:
-        """Scores of version `number` on the vectors that the rows' own versions logged, shape (rows,)."""
+        """Scores of version `number` on the vectors that the rows' own versions logged, shape (rows,).
+
+        Raises: WrongInput (vectors that it cannot score).
+        """
         if number not in self._runtimes:
             self._runtimes[number] = open_runtime(self.model(number))
         by = rows["version"].to_numpy()

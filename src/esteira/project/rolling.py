@@ -145,6 +145,8 @@ def roll_back(station: Station, reason: str) -> Routes:
 class PairedEvidence:
     """Both models on every labelled prediction since a rollout began; each row is scored once.
 
+    Of a challenger that asks for a column that the champion does not know, only its own answers count.
+
     What it remembers can be read again from the tables, so a restart loses time only.
     """
 
@@ -172,6 +174,15 @@ class PairedEvidence:
         )
 
     def _score(self, rows: pa.Table, rollout: Rollout) -> None:
+        pair, by = (rollout.champion_version, rollout.challenger_version), rows["version"].to_numpy()
+        shared = [
+            each
+            for each in np.unique(by).tolist()
+            if all(self._rescorer.can_score(each, number) for number in pair)
+        ]
+        rows = rows.filter(np.isin(by, shared))
+        if not rows.num_rows:
+            return
         champion = self._rescorer.scores(rows, rollout.champion_version)
         challenger = self._rescorer.scores(rows, rollout.challenger_version)
         found = paired_losses(rows["label"].to_numpy(), champion, challenger)

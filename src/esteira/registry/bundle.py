@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from esteira.base.digest import canonical_json, digest_bytes
 from esteira.base.errors import BadInput, CorruptArtifact
 from esteira.registry.encodings import Encodings
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CARD = "model.json"
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError, msgspec.ValidationError, BadInput)
 # What a model.skops may hold beyond skops' own safe list, decided here and never read from the file itself:
 # the dtype that an imputer remembers, which carries no code.
 SKOPS_TYPES = ("numpy.dtype",)
@@ -65,25 +68,39 @@ class Model:
 
         Raises: CorruptArtifact (a changed, missing or extra file).
         """
-        try:
-            card = json.loads((folder / CARD).read_bytes())
-            signature = Signature.from_plain(card["signature"])
-            expected: dict[str, str] = card["files"]
-            runtime, facts = card["runtime"], card["facts"]
-            encodings = Encodings.from_plain(card["encodings"]) if "encodings" in card else None
-            if encodings:
-                encodings.encoded(signature)
-        except (OSError, ValueError, KeyError, TypeError, BadInput) as broken:
-            raise CorruptArtifact(
-                f"model bundle {folder.name}", "a readable model.json", str(broken)
-            ) from broken
+        card, signature, encodings = _read_card(folder)
         found = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file() and p.name != CARD}
-        if set(found) != set(expected):
-            names = ", ".join(sorted(set(found) ^ set(expected)))
+        if set(found) != set(card.files):
+            names = ", ".join(sorted(set(found) ^ set(card.files)))
             raise CorruptArtifact(f"model bundle {folder.name}", "exactly its files", f"other: {names}")
-        for name, digest in expected.items():
+        for name, digest in card.files.items():
             if digest_bytes(found[name]) != digest:
                 raise CorruptArtifact(
                     f"{name} of model bundle {folder.name}", digest, digest_bytes(found[name])
                 )
-        return cls(runtime, signature, found, facts, encodings)
+        return cls(card.runtime, signature, found, card.facts, encodings)
+
+
+def read_signature(folder: Path) -> Signature:
+    """What the model of a bundle asks for; its other files are not read. Raises: CorruptArtifact."""
+    return _read_card(folder)[1]
+
+
+class _Card(msgspec.Struct, frozen=True):
+    runtime: str
+    signature: dict[str, Any]
+    files: dict[str, str]
+    facts: dict[str, Any]
+    encodings: list[dict[str, Any]] | None = None
+
+
+def _read_card(folder: Path) -> tuple[_Card, Signature, Encodings | None]:
+    try:
+        card = msgspec.convert(json.loads((folder / CARD).read_bytes()), _Card)
+        signature = Signature.from_plain(card.signature)
+        encodings = None if card.encodings is None else Encodings.from_plain(card.encodings)
+        if encodings:
+            encodings.encoded(signature)
+    except _UNREADABLE as broken:
+        raise CorruptArtifact(f"model bundle {folder.name}", "a readable model.json", str(broken)) from broken
+    return card, signature, encodings

@@ -72,8 +72,8 @@ def _nothing(column: Column) -> float:
 
 
 def _finite(column: Column, value: float) -> float:
-    if math.isfinite(value) or (math.isnan(value) and (not column.is_requested or column.optional)):
-        return value
+    if math.isfinite(value) or not column.is_requested or (math.isnan(value) and column.optional):
+        return value  # what a view holds is the same in a table, and nothing that a caller could mend
     raise WrongInput(column.name, "a finite number", str(value))
 
 

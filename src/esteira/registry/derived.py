@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from esteira.registry.expressions import Expression
 
 if TYPE_CHECKING:
@@ -36,4 +38,4 @@ class Derived:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Derived:
         """The inverse of `to_plain`. Raises: UnknownName, CorruptArtifact."""
-        return cls(plain["name"], Expression.from_plain(plain))
+        return cls(msgspec.convert(plain["name"], str), Expression.from_plain(plain))

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
 import numpy as np
 
 from esteira.base.errors import BadInput
@@ -175,7 +176,7 @@ class Encodings:
 
     @classmethod
     def from_plain(cls, plain: Iterable[Mapping[str, Any]]) -> Encodings:
-        """The inverse of `to_plain`."""
+        """The inverse of `to_plain`. Raises: KeyError, TypeError, msgspec.ValidationError."""
         return cls(tuple(_fitted(each) for each in plain))
 
 
@@ -208,7 +209,8 @@ class _Reader:
 
 def _fitted(plain: Mapping[str, Any]) -> Fitted:
     kind: Any = _FORMS[plain["by"]]
-    form: Fitted = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})
+    made = asdict(kind(**plain))  # refuses other names, and `convert` other types
+    form: Fitted = msgspec.convert(made, kind)
     return form
 
 

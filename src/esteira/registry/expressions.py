@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -43,9 +44,9 @@ class Step:
         """The inverse of `to_plain`."""
         op, *rest = plain
         if op not in _KINDS:
-            return cls(op, tuple(rest))
-        (value,) = rest
-        return cls(op, value=value if value is None or op == "text" else float(value))
+            return cls(op, msgspec.convert(rest, tuple[int, ...]))
+        (value,) = msgspec.convert(rest, tuple[str | None] if op == "text" else tuple[float | None])
+        return cls(op, value=value)
 
     @property
     def cell(self) -> Cell:
@@ -209,11 +210,12 @@ class Expression:
         Raises: UnknownName (an operation of a later version), CorruptArtifact.
         """
         try:
-            inputs = dict(plain["inputs"])
+            inputs = dict(msgspec.convert(plain["inputs"], list[tuple[str, Kind]]))
             places = {at: at for at in range(len(inputs))}
             steps = dict(enumerate(map(Step.from_plain, plain["steps"]), start=len(inputs)))
-            return _repeated(inputs, places, steps, dict(plain["outputs"]))
-        except (KeyError, TypeError, ValueError, WrongOperands) as wrong:
+            outputs = dict(msgspec.convert(plain["outputs"], list[tuple[str, int]]))
+            return _repeated(inputs, places, steps, outputs)
+        except (KeyError, TypeError, ValueError, msgspec.ValidationError, WrongOperands) as wrong:
             raise CorruptArtifact(
                 "a transform", "steps on the places of earlier ones", repr(wrong)
             ) from wrong

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pyarrow.compute as pc
 
@@ -67,10 +68,10 @@ class Signature:
         for column in self.columns:
             if column.transform and column.name not in computed:
                 raise WrongInput(column.name, f"an output of {column.transform!r}", "no such transform")
-        held = {column.name for column in (*self.columns, *self.inputs)}
+        held = {column.name for column in (*self.columns, *self.inputs) if not column.transform}
         for name in (name for each in self.derived for name, _ in each.expression.inputs):
             if name not in held:
-                raise WrongInput(name, "a column or an input of the signature", "neither")
+                raise WrongInput(name, "a column or an input that no transform computes", "neither")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -167,13 +168,16 @@ class Signature:
     def recode(self, matrix: NDArray[np.float64], to: Signature) -> NDArray[np.float64]:
         """A matrix of this signature as another's: columns by name, category codes by meaning.
 
-        Shapes: (rows, columns) in, (rows, to's columns) out. Raises: WrongInput (a column only `to` has).
+        Shapes: (rows, columns) in, (rows, to's columns) out. Raises: WrongInput (a column that only `to` has,
+        or that is a number in one and a category in the other).
         """
         recoded = np.empty((len(matrix), len(to.columns)), dtype=np.float64)
         for at, column in enumerate(to.columns):
             if column.name not in self.names:
                 raise WrongInput(column.name, "in the logged vector", f"only {', '.join(self.names)}")
             source = self.names.index(column.name)
+            if (kind := self.columns[source].kind) != column.kind:
+                raise WrongInput(column.name, f"a {column.kind} in the logged vector too", f"a {kind}")
             recoded[:, at] = _recoded(matrix[:, source], self.columns[source], column)
         return recoded
 
@@ -190,13 +194,17 @@ class Signature:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Signature:
-        """The inverse of `to_plain`."""
-        views = tuple(
-            ViewRef(v["name"], tuple(v["keys"]), tuple(v["features"]), v["ttl_us"]) for v in plain["views"]
+        """The inverse of `to_plain`, of which every value must have its type.
+
+        Raises: msgspec.ValidationError, KeyError, CorruptArtifact (a transform), UnknownName, WrongInput.
+        """
+        return cls(
+            msgspec.convert(plain["columns"], tuple[Column, ...]),
+            msgspec.convert(plain["target"], str),
+            msgspec.convert(plain["views"], tuple[ViewRef, ...]),
+            tuple(map(Derived.from_plain, plain.get("derived", ()))),
+            msgspec.convert(plain.get("inputs", ()), tuple[Column, ...]),
         )
-        derived = tuple(Derived.from_plain(each) for each in plain.get("derived", ()))
-        columns, inputs = _columns(plain["columns"]), _columns(plain.get("inputs", ()))
-        return cls(columns, plain["target"], views, derived, inputs)
 
 
 def _plain(columns: Sequence[Column]) -> list[dict[str, Any]]:
@@ -211,13 +219,6 @@ def _plain(columns: Sequence[Column]) -> list[dict[str, Any]]:
         }
         for c in columns
     ]
-
-
-def _columns(plain: Iterable[Mapping[str, Any]]) -> tuple[Column, ...]:
-    return tuple(
-        Column(c["name"], c["kind"], tuple(c["categories"]), c["view"], c["optional"], c.get("transform", ""))
-        for c in plain
-    )
 
 
 def _recoded(codes: NDArray[np.float64], old: Column, new: Column) -> NDArray[np.float64]:

@@ -82,12 +82,7 @@ def reader_of(store: OnlineStore, features: Sequence[str]) -> OnlineReader:
     wanted: dict[str, ViewRef] = {}
     for name in features:
         view, _, feature = name.partition("__")
-        layout = store.layout(view)
-        if layout is None:
-            mend = (
-                f"there are: {', '.join(sorted(store.views())) or 'none; run: esteira features materialize'}"
-            )
-            raise NotFound("feature view", view[:80], mend)
+        layout = layout_of(store, view)
         if feature and feature not in layout.features:
             raise UnknownName(f"feature of view {view!r}", feature[:80], layout.features)
         more = (feature,) if feature else layout.features

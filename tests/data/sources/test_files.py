@@ -161,3 +161,11 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
 def test_a_source_that_makes_no_sense_is_refused_when_it_is_made(options: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         FileSource(**{"path": "flights.csv", "published": "landed", **options})
+
+
+def test_text_that_is_not_utf_8_is_refused_and_bytes_that_are_declared_are_not(csv: Path) -> None:
+    csv.write_bytes("miles,carrier,landed\n500,Vião,2013-07-01 10:00\n".encode("latin-1"))
+    with pytest.raises(BadInput, match=r"carrier of .*flights\.csv is not UTF-8; save the file as UTF-8"):
+        everything(csv, zone=NEW_YORK)
+    schema = pa.schema({"carrier": pa.binary(), "landed": TIME})
+    assert everything(csv, zone=NEW_YORK, schema=schema)["carrier"].to_pylist() == [b"Vi\xe3o"]

@@ -280,6 +280,22 @@ def test_what_is_known_at_the_boundary_itself_counts_there() -> None:
     assert late_window(1, 10).enters(late_table([(5, 10), (5, 11)])).tolist() == [10, Window.NEVER]
 
 
+def test_known_at_either_end_of_time_is_known_always_or_never() -> None:
+    window, ends = late_window(3, 10), [-(2**63), -(2**63) + 1, 2**63 - 2, 2**63 - 1]
+    assert window.enters(late_table([(5, known) for known in ends])).tolist() == [10, 10, *[Window.NEVER] * 2]
+    (first,) = window.enters(late_table([(-(2**63), -(2**63))]))
+    assert -(2**63) < first <= -(2**63) + 10
+
+
+def test_an_event_whose_window_would_outlast_time_is_refused() -> None:
+    window, last = window_of(3, 10), 2**63 - 1 - 40
+    found = window_rows(table([(last, "a", 1)]), window)
+    assert found["n"].to_pylist() == [1, 0]
+    assert last < plain(found)[0]["event_ts"] <= last + 10
+    with pytest.raises(WrongWindow, match="time that its window would outlast"):
+        window_rows(table([(last + 1, "a", 1)]), window)
+
+
 def test_closed_boundaries_stay_as_they_are_however_late_events_come() -> None:
     sliding = SlidingWindow(late_window(3, 10))
     sliding.add(late_table([(5, 5)]))

@@ -32,6 +32,7 @@ class FileSource:
     are of `zone`, e.g. "America/New_York"; those that a change of clocks shows twice or skips are refused,
     or settled: as "earliest" or "latest", in a gap the moment before it or after it. With a `schema` only
     its columns are read, in its types. In CSV an empty cell is null, in a column of text an empty text.
+    In a project file a relative path begins at the folder of the project.
     The file is read as a stream: memory holds the rows that are returned and little more.
     Raises: BadInput, when made and when called; NotFound, UnknownName (a column), when called.
 
@@ -91,9 +92,19 @@ class FileSource:
         if not path.stat().st_size:
             raise BadInput(f"{path} is empty; it needs at least the names of its columns")
         try:
-            return ds.dataset(path, format=self._format())
+            found = ds.dataset(path, format=self._format())
         except (OSError, pa.ArrowException) as broken:
             raise BadInput(f"{path} cannot be read: {broken}; mend the file") from broken
+        if path.suffix == ".csv":
+            self._refuse_bytes(found.schema)
+        return found
+
+    def _refuse_bytes(self, found: pa.Schema) -> None:
+        """Text that is not UTF-8 would come in as bytes, and stay bytes in the table."""
+        declared = self.schema.names if self.schema is not None else ()
+        for field in found:
+            if pa.types.is_binary(field.type) and field.name not in declared:
+                raise BadInput(f"{field.name} of {self.path} is not UTF-8; save the file as UTF-8")
 
     def _format(self) -> ds.FileFormat:
         import pyarrow.dataset as ds

@@ -165,5 +165,6 @@ class TableReader:
     def _known(self, name: str) -> OpenTable:
         table = self._find(name)
         if table is None:
-            raise NotFound("table", name, f"there are: {', '.join(self.names()) or 'none'}")
+            known = ", ".join(self.names()) or "none; fill them with: esteira run"
+            raise NotFound("table", name, f"there are: {known}")
         return table

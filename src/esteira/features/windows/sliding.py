@@ -126,7 +126,8 @@ class Window:
         """The first boundary at which each event counts, shape (events,), in UTC microseconds.
 
         `Window.NEVER` for one that becomes known only when no window holds it any more. Whether an event is
-        about anybody is not asked. Raises: UnknownName, NaiveTime, NotATime, NullTime (not of `created`).
+        about anybody is not asked. Raises: UnknownName, NaiveTime, NotATime, NullTime (not of `created`),
+        WrongWindow.
         >>> from esteira.features.windows.measures import Count
         >>> window = Window((), "at", 2 * _MICROSECOND, _MICROSECOND, {"n": Count()}, created="known")
         >>> known = pa.array([0, 12, 13, None], UTC_MICROS)
@@ -139,13 +140,17 @@ class Window:
     def stays(self, events: pa.Table) -> Stays:
         """From when until when each event counts. Raises: as `enters`."""
         at = micros(events, self.time, EVENTS)
+        if at.max(initial=0) > self.NEVER - self.length_us - self.hop_us:
+            what = "a time that its window would outlast, for time ends in 64 bits"
+            raise WrongWindow(f"column {self.time!r} of {EVENTS} holds {what}; drop such events")
         first = (at // self.hop_us + 1) * self.hop_us
         leaves = first + self.length_us
         if self.created is None:
             return Stays(at, first, leaves)
         created = nullable_micros(events, self.created, EVENTS)
-        known = -(-pc.fill_null(created, 0).to_numpy() // self.hop_us) * self.hop_us
-        enters = np.maximum(first, known)
+        # Beyond these two it makes no difference, and could overflow.
+        known = np.clip(pc.fill_null(created, 0).to_numpy(), first, leaves)
+        enters = -(-known // self.hop_us) * self.hop_us
         counts = np.asarray(created.is_valid()) & (enters < leaves)
         return Stays(at, np.where(counts, enters, self.NEVER), leaves)
 
