@@ -98,7 +98,7 @@ def test_a_source_that_fails_is_told_and_does_not_stop_the_gateway(tmp_path: Pat
         from esteira.project.station import open_station
 
         clock = open_station(folder).clock
-        clock.advance(timedelta(hours=1))  # type: ignore[attr-defined]
+        clock.advance(timedelta(hours=1))
         assert up.stderr is not None
         assert "the source is away; tried again in 0.2 s" in up.stderr.readline()
         with urllib.request.urlopen(f"{gateway}/v2/health/live", timeout=10) as answer:

@@ -94,7 +94,7 @@ def test_another_definition_under_the_same_version_is_refused(
 ) -> None:
     ledger = ledger_at(f"sqlite:{tmp_path}/features.db")
     ledger.keep(ledger.entry(VIEW))
-    changed = replace(VIEW, **change)  # type: ignore[arg-type]
+    changed = replace(VIEW, **change)
     with pytest.raises(DefinitionChanged, match=r"'weather' .* raise the view's version") as refused:
         ledger.entry(changed)
     assert refused.value.view == "weather"

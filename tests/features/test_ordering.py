@@ -19,7 +19,7 @@ def test_equal_numbers_keep_their_order(values: list[int], chance: object) -> No
     array = np.array(values, np.int64)
     assert stable_order(array).tolist() == sorted(range(len(values)), key=values.__getitem__)
     within = list(range(len(values)))
-    chance.shuffle(within)  # type: ignore[attr-defined]  # a random.Random
+    chance.shuffle(within)  # a random.Random
     found = stable_order(array, within=np.array(within, np.int64))
     assert found.tolist() == sorted(within, key=values.__getitem__)
 

@@ -41,7 +41,7 @@ class LastFirst:
 
 @pytest.fixture(autouse=True)
 def last_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(runners._RUNNERS, "last-first", f"{__name__}:LastFirst")  # type: ignore[index]
+    monkeypatch.setitem(runners._RUNNERS, "last-first", f"{__name__}:LastFirst")
 
 
 def graph(edges: dict[int, set[int]], ran: list[int], broken: int | None = None) -> list[Step[..., Any]]:
@@ -67,7 +67,7 @@ acyclic = st.integers(1, 7).flatmap(
 def test_every_step_runs_once_after_what_it_needs(drawn: tuple[set[int], ...], runner: str) -> None:
     edges, ran = dict(enumerate(drawn)), list[int]()
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setitem(runners._RUNNERS, "last-first", f"{__name__}:LastFirst")  # type: ignore[index]
+        patch.setitem(runners._RUNNERS, "last-first", f"{__name__}:LastFirst")
         place = Place(Path(folder))
         outcome = place.run(graph(edges, ran), runner=runner)
         assert sorted(ran) == list(edges)

@@ -115,7 +115,7 @@ def test_a_wrong_output_is_not_tried_again(artifacts: ArtifactStore) -> None:
     @step(retries=3)
     def model() -> int:
         calls.append(1)
-        return "text"  # type: ignore[return-value]
+        return "text"
 
     assert isinstance(failure(model, artifacts), WrongOutput)
     assert len(calls) == 1

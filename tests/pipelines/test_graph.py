@@ -99,4 +99,4 @@ def test_a_plan_holds_what_the_targets_need_and_nothing_else() -> None:
 
 def test_a_plain_function_is_not_a_step() -> None:
     with pytest.raises(NotAStep, match="decorate it with @step"):
-        Graph([len])  # type: ignore[list-item]
+        Graph([len])

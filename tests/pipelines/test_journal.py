@@ -69,7 +69,7 @@ def test_a_step_has_one_row_in_a_run_and_keeps_its_place(journal: Journal) -> No
 
 def test_a_commit_that_fails_leaves_nothing(journal: Journal) -> None:
     journal.claim(RUN, "i", this_process(), None)
-    impossible = replace(STEP, step=None)  # type: ignore[arg-type]
+    impossible = replace(STEP, step=None)
     with pytest.raises(EsteiraError):
         journal.commit(RUN, [STEP, impossible])
     assert journal.steps(RUN.id) == []

@@ -74,7 +74,7 @@ def test_an_unhashable_parameter_is_bad_input(value: Any) -> None:
 
 def test_a_default_is_taken_as_it_is() -> None:
     @step
-    def lax(seed: int = None) -> int:  # type: ignore[assignment]  # noqa: RUF013 - sloppy, and common
+    def lax(seed: int = None) -> int:  # noqa: RUF013 - sloppy, and common
         return seed or 0
 
     assert fitted(lax, "seed", None) is None

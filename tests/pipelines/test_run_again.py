@@ -70,7 +70,7 @@ def test_the_same_run_in_a_living_process_is_refused(place: Place, chain: Chain)
             refused.append(caught.value)
 
     outcome = place.run(steps, on_event=again)
-    assert [error.run_id for error in refused] == [outcome.run.id]  # type: ignore[attr-defined]
+    assert [error.run_id for error in refused] == [outcome.run.id]
     assert outcome.run.status is RunStatus.DONE
 
 

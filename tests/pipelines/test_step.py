@@ -48,7 +48,7 @@ def test_a_partial_is_a_step_once_it_has_a_name() -> None:
 def test_something_without_known_parameters_is_refused() -> None:
     for function in (max, 3):
         with pytest.raises(NotAStep, match="write a Python function"):
-            Step("largest", function)  # type: ignore[arg-type]
+            Step("largest", function)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_something_without_known_parameters_is_refused() -> None:
 )
 def test_a_function_without_a_usable_name_is_refused(function: object, said: str) -> None:
     with pytest.raises(NotAStep, match=said):
-        step(function)  # type: ignore[call-overload]
+        step(function)
 
 
 def test_parameters_that_cannot_be_wired_are_refused() -> None:

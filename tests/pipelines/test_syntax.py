@@ -47,7 +47,7 @@ class Outer:
 
 def loaded(path: Path, text: str = TEXT) -> dict[str, FunctionType]:
     path.write_text(text, encoding="utf-8")
-    scope: dict[str, FunctionType] = {"lib": None, "__name__": "m"}  # type: ignore[dict-item]
+    scope: dict[str, FunctionType] = {"lib": None, "__name__": "m"}
     exec(
         compile(
             text.replace("from lib import thing as other", "other = 1"), str(path), "exec", dont_inherit=True

@@ -137,7 +137,7 @@ def test_a_table_whose_schema_changed_is_named_with_the_columns(
         ('"load": load,', '"load": [str(each) for each in load],'),
         ('InRange("load", 0.5, 99.5), ', ""),
     )
-    station.clock.advance(station.project.rehearsal.step * 5)  # type: ignore[attr-defined, union-attr]
+    station.clock.advance(station.project.rehearsal.step * 5)
     said = refused("run", "-C", str(station.settings.root), capsys=capsys)
     assert "load" in said
     assert open_station(station.settings.root).tables.version("events") == before

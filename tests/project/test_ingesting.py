@@ -39,7 +39,7 @@ def empty(fresh: Path) -> Station:
 def reading(station: Station, read: Read, **changes: object) -> None:
     """The events come from another place."""
     events, measurements = station.project.tables
-    tables = (replace(events, read=read, **changes), measurements)  # type: ignore[arg-type]
+    tables = (replace(events, read=read, **changes), measurements)
     station.__dict__["project"] = replace(station.project, tables=tables)
 
 
@@ -217,7 +217,7 @@ def test_a_range_of_which_rows_are_held_is_never_forgotten(
     empty: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut_off(*arguments: object, **options: object) -> None:
-        ingest(*arguments, **options)  # type: ignore[arg-type]
+        ingest(*arguments, **options)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

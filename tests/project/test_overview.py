@@ -54,7 +54,7 @@ def test_answers_are_counted_by_day_and_version(station: Station) -> None:
 
 def test_the_champion_is_so_since_its_promotion(two: Station) -> None:
     assert champion_since(two) == LIVE
-    two.clock.set(LIVE + DAY)  # type: ignore[attr-defined]
+    two.clock.set(LIVE + DAY)
     deploy(two, 2, "a try")
     assert champion_since(two) == LIVE + DAY
 

@@ -130,7 +130,7 @@ def test_a_corrupt_bundle_is_refused_before_anything_is_changed(two: Station) ->
 
 
 def test_a_version_of_another_tool_is_not_deployed(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = station.registry._client()  # type: ignore[attr-defined]  # as another tool would register it
+    client = station.registry._client()  # as another tool would register it
     client.create_model_version("pump", f"file:{station.settings.root}")
     with pytest.raises(BadInput, match="was not registered by esteira"):
         deploy(station, 2, "a try")

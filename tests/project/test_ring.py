@@ -38,7 +38,7 @@ def firing(station: Station) -> None:
 
 def decide(station: Station, **policy: object) -> None:
     """Another policy than the project file's."""
-    retrain = RetrainPolicy(**{"minimum_labels": 0, **policy})  # type: ignore[arg-type]
+    retrain = RetrainPolicy(**{"minimum_labels": 0, **policy})
     station.__dict__["project"] = replace(station.project, retrain=retrain, monitors=())
 
 
@@ -146,7 +146,7 @@ def test_a_candidate_with_the_champions_own_bytes_is_refused(station: Station) -
     decide(station)
     # A project that does not look at `until`, and no new rows: training gives what there is already.
     champion_run = station.journal.run(station.version(1).run_id)
-    station.clock.set = lambda *_: None  # type: ignore[attr-defined]
+    station.clock.set = lambda *_: None
     firing(station)
     ring = Ring(station)
     attempt_at = champion_run.parameters["until"]
@@ -212,12 +212,12 @@ def test_a_canary_by_hand_is_widened_and_promoted_like_any_other(two: Station) -
     assert "version 2 now takes 100%" in Story(two.state).events()[-1].tell()
     rollout = two.rollouts.active("pump")
     assert rollout is not None
-    assert rollout.evidence["observations"] > 0  # type: ignore[operator]
+    assert rollout.evidence["observations"] > 0
 
 
 def test_a_canary_by_hand_that_shows_nothing_in_time_is_rolled_back_and_told(two: Station) -> None:
     start_canary(two, 2, "by hand")
-    two.clock.set(LIVE + 13 * DAY)  # type: ignore[attr-defined]
+    two.clock.set(LIVE + 13 * DAY)
     Ring(two).tick(LIVE + 13 * DAY)
     assert told(two)[3:] == ["rolled back"]
     assert two.rollouts.history("pump")[-1].state is RolloutState.ROLLED_BACK

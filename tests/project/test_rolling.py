@@ -153,10 +153,10 @@ def _cut_before_routes_of_a_deployment(two: Station) -> None:
 
 def _cut_before_the_alias(two: Station) -> None:
     set_alias = two.registry.set_alias
-    two.registry.set_alias = _raise  # type: ignore[method-assign]
+    two.registry.set_alias = _raise
     with pytest.raises(KeyboardInterrupt):
         two.promotions.promote("pump", 2, CHAMPION, "a try")
-    two.registry.set_alias = set_alias  # type: ignore[method-assign]
+    two.registry.set_alias = set_alias
 
 
 def _raise(*_: object) -> None:

@@ -33,7 +33,7 @@ def test_the_pins_of_an_earlier_run_bring_back_its_rows(station: Station) -> Non
     graph = graph_of(station, earlier.inputs)
     assert {name: each.identity for name, each in graph.inputs.items()} == earlier.inputs
     events = graph.inputs["events"].resolve()
-    assert events.num_rows == station.tables.version("events", 0).rows  # type: ignore[attr-defined]
+    assert events.num_rows == station.tables.version("events", 0).rows
 
 
 def test_a_view_pins_its_source_though_no_step_takes_that_table(station: Station) -> None:

@@ -21,7 +21,7 @@ TWO_DAYS = timedelta(days=2)
 
 
 def watching(station: Station, *monitors: object) -> None:
-    station.__dict__["project"] = replace(station.project, monitors=monitors)  # type: ignore[arg-type]
+    station.__dict__["project"] = replace(station.project, monitors=monitors)
 
 
 def changes(seen: list[tuple[Alert, str]]) -> list[str]:
@@ -43,7 +43,7 @@ def test_a_window_waits_a_day_for_its_labels(station: Station) -> None:
 
 
 def test_windows_count_from_the_day_of_the_first_prediction(station: Station) -> None:
-    station.clock.set(LIVE + 5 * HOUR)  # type: ignore[attr-defined]
+    station.clock.set(LIVE + 5 * HOUR)
     answer(station, 3)
     watch(station, station.clock.now())
     (seen,) = Observations(station.state).of("performance")

@@ -32,4 +32,4 @@ def local(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ml
     home = tmp_path / "home"
     home.mkdir()
     shutil.copy(database, home)
-    return open_backend("mlflow:", home=home)  # type: ignore[return-value]
+    return open_backend("mlflow:", home=home)

@@ -23,7 +23,7 @@ from esteira.registry.columns import (
     ("column", "is_requested"),
     [(Column("a"), True), (Column("v__a", view="v"), False), (Column("t__a", transform="t"), False)],
 )
-def test_what_views_and_transforms_supply_is_not_requested(column: Column, is_requested: bool) -> None:  # noqa: FBT001
+def test_what_views_and_transforms_supply_is_not_requested(column: Column, *, is_requested: bool) -> None:
     assert column.is_requested is is_requested
 
 

@@ -149,7 +149,7 @@ def test_the_audit_record_comes_first_and_says_what_was_before(
 ) -> None:
     PromotionJournal(url(home), backend, trail, clock).promote("late", 1, "champion", "")
     with pytest.raises(KeyboardInterrupt):
-        PromotionJournal(url(home), Failing(backend, after=False), trail, clock).promote(  # type: ignore[arg-type]
+        PromotionJournal(url(home), Failing(backend, after=False), trail, clock).promote(
             "late", 2, "champion", "better"
         )
     event = trail.events[-1]
@@ -176,7 +176,7 @@ def test_an_interrupted_promotion_is_completed_once(
     trail: Trail,
     clock: SimulatedClock,
 ) -> None:
-    cut = PromotionJournal(url(home), Failing(backend, after=after), trail, clock)  # type: ignore[arg-type]
+    cut = PromotionJournal(url(home), Failing(backend, after=after), trail, clock)
     with pytest.raises(KeyboardInterrupt):
         cut.promote("late", 2, "champion", "better")
     journal = PromotionJournal(url(home), backend, trail, clock)
@@ -192,7 +192,7 @@ def test_an_interrupted_promotion_is_completed_once(
 def test_the_next_promotion_completes_the_interrupted_one_before_its_own(
     home: Path, backend: Backend, trail: Trail, clock: SimulatedClock
 ) -> None:
-    cut = PromotionJournal(url(home), Failing(backend, after=False), trail, clock)  # type: ignore[arg-type]
+    cut = PromotionJournal(url(home), Failing(backend, after=False), trail, clock)
     with pytest.raises(KeyboardInterrupt):
         cut.promote("late", 2, "champion", "cut off")
     journal = PromotionJournal(url(home), backend, trail, clock)
@@ -206,10 +206,10 @@ def test_a_promotion_whose_version_was_deleted_meanwhile_does_not_block_the_next
 ) -> None:
     import mlflow
 
-    cut = PromotionJournal(url(home), Failing(backend, after=False), trail, clock)  # type: ignore[arg-type]
+    cut = PromotionJournal(url(home), Failing(backend, after=False), trail, clock)
     with pytest.raises(KeyboardInterrupt):
         cut.promote("late", 2, "champion", "")
-    mlflow.MlflowClient(backend.uri, backend.uri).delete_model_version("late", "2")  # type: ignore[attr-defined]
+    mlflow.MlflowClient(backend.uri, backend.uri).delete_model_version("late", "2")
     journal = PromotionJournal(url(home), backend, trail, clock)
     assert journal.resume() == []
     assert journal.promote("late", 3, "champion", "") == journal.history("late")[-1]

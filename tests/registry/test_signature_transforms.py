@@ -112,8 +112,8 @@ def tables(draw: st.DrawFn) -> pa.Table:
 
 
 @settings(max_examples=300)
-@given(tables(), st.booleans())
-def test_a_row_and_a_table_are_the_same_numbers_to_the_bit(table: pa.Table, optional: bool) -> None:  # noqa: FBT001
+@given(table=tables(), optional=st.booleans())
+def test_a_row_and_a_table_are_the_same_numbers_to_the_bit(table: pa.Table, *, optional: bool) -> None:
     columns, inputs = (
         [replace(c, optional=optional) for c in each] for each in (EVERY.columns, EVERY.inputs)
     )

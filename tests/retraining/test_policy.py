@@ -101,7 +101,7 @@ def test_it_acts_exactly_when_nothing_speaks_against_it(
 
 def test_an_unknown_cause_is_refused_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match="did you mean 'alert'"):
-        RetrainPolicy(on="alerts")  # type: ignore[arg-type]
+        RetrainPolicy(on="alerts")
 
 
 @pytest.mark.parametrize("wrong", [{"cooldown": timedelta(days=-1)}, {"minimum_labels": -1}])

@@ -152,7 +152,7 @@ def test_only_named_columns_are_encoded_and_the_others_kept() -> None:
         (lambda: only(TEXT, Target(), examples([0.0] * 4)), "4 rows make no 5 folds; take fewer"),
         (lambda: only(TEXT, Ordinal(("a", "c")), examples([0.0, 1.0])), "its order lacks 'b'"),
         (lambda: only(TEXT, Ordinal(("a", "b", "c", "a")), examples([0.0, 1.0])), "a category twice"),
-        (lambda: only(TEXT, OneHot, examples([0.0, 1.0])), "must be one such as OneHot()"),  # type: ignore[arg-type]
+        (lambda: only(TEXT, OneHot, examples([0.0, 1.0])), "must be one such as OneHot()"),
         (lambda: Target(folds=1), "2 folds or more and a smoothing above 0, found 1 and 20.0"),
         (lambda: Target(smoothing=0.0), "a smoothing above 0"),
         (lambda: Target(smoothing=math.nan), "a smoothing above 0"),

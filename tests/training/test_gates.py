@@ -157,7 +157,7 @@ def test_a_result_is_plain_json() -> None:
 )
 def test_a_gate_takes_one_sound_condition(conditions: dict[str, float]) -> None:
     with pytest.raises(BadInput):
-        Gate("roc_auc", **conditions)  # type: ignore[arg-type]
+        Gate("roc_auc", **conditions)
 
 
 def test_a_gate_on_an_unknown_metric_is_refused_when_it_is_written() -> None:

@@ -124,7 +124,7 @@ def _merge(settings: Settings, document: Mapping[str, Any], where: str) -> Setti
     return settings
 
 
-def _section(current: Any, name: str, values: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
+def _section(current: Any, name: str, values: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 - any section
     known = {f.name: type(getattr(current, f.name)) for f in fields(current)}
     for key in values:
         if key not in known:

@@ -21,7 +21,7 @@ def column(*values: object, kind: pa.DataType | None = None) -> pa.ChunkedArray:
 
 
 def iso(*values: object, kind: pa.DataType | None = None, **reading: str) -> list[str | None]:
-    found = utc(column(*values, kind=kind), Reading("landed", **reading))  # type: ignore[arg-type]
+    found = utc(column(*values, kind=kind), Reading("landed", **reading))
     assert found.type == TIME
     return [None if value is None else f"{value:%m-%d %H:%M}" for value in found.to_pylist()]
 

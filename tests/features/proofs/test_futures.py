@@ -39,7 +39,7 @@ def world() -> World:
 
 @pytest.mark.parametrize("future", FUTURES.values(), ids=FUTURES)
 def test_the_past_is_the_same_in_every_future(future: object) -> None:
-    before, after = world(), future(world(), MOMENT, chance())  # type: ignore[operator]  # a function
+    before, after = world(), future(world(), MOMENT, chance())  # a function
     known = before.sources["outcomes"].known_us <= MOMENT
     past = before.sources["outcomes"].rows.filter(pa.array(known))
     assert after.sources["outcomes"].rows.slice(0, past.num_rows).equals(past)

@@ -41,7 +41,7 @@ def noise(scale: float) -> NDArray[np.float64]:
     ids=["copy", "opposite", "words", "flags", "noisy", "missing when late", "middle of a scale"],
 )
 def test_a_column_that_tells_the_answer_is_named(values: object) -> None:
-    column = pa.array(values.tolist())  # type: ignore[attr-defined]  # every case is an array
+    column = pa.array(values.tolist())  # every case is an array
     assert found(column) == ("column",)
 
 

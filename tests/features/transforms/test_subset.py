@@ -22,7 +22,7 @@ from esteira.registry.operations import OPERATIONS
         ("nan", False),
     ],
 )
-def test_null_is_what_has_no_value(value: float | str | None, expected: bool) -> None:  # noqa: FBT001
+def test_null_is_what_has_no_value(value: float | str | None, *, expected: bool) -> None:
     assert is_null(value) is expected
 
 

@@ -36,8 +36,8 @@ def test_the_variable_counts_only_where_the_url_names_no_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://a.example")
-    assert open_backend("mlflow:", home=tmp_path).uri == "http://a.example"  # type: ignore[attr-defined]
-    assert open_backend("http://b.example", home=tmp_path).uri == "http://b.example"  # type: ignore[attr-defined]
+    assert open_backend("mlflow:", home=tmp_path).uri == "http://a.example"
+    assert open_backend("http://b.example", home=tmp_path).uri == "http://b.example"
 
 
 def test_an_unknown_scheme_is_named_with_those_that_are_known(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator
 class TestMlflowOnAServer(BackendContract):
     @pytest.fixture
     def backend(self, server: tuple[str, Path], tmp_path: Path) -> MlflowBackend:
-        return open_backend(server[0], home=tmp_path / "home")  # type: ignore[return-value]
+        return open_backend(server[0], home=tmp_path / "home")
 
     def test_a_corrupt_copy_in_the_cache_is_fetched_again(
         self, backend: MlflowBackend, name: str, tmp_path: Path
@@ -123,7 +123,7 @@ class TestMlflowOnAServer(BackendContract):
 
 def answer(url: str) -> dict[str, Any]:
     with urlopen(url) as response:
-        return json.load(response)  # type: ignore[no-any-return]
+        return json.load(response)
 
 
 class Relay:

@@ -118,7 +118,7 @@ def test_a_push_that_waits_for_the_disk_holds_up_no_one_else(tmp_path: Path) -> 
         assert disk.wait(10)
         keep(table, push)
 
-    world.pushed.keep = slow  # type: ignore[method-assign]
+    world.pushed.keep = slow
     pushed = Exchange(b'{"rows":[{"x":1}]}')
 
     async def both() -> None:

@@ -74,7 +74,7 @@ class TestOtherClassifier(RuntimeContract):
         return np.asarray(skops.io.loads(content, trusted=trusted).predict_proba(matrix)[:, 1])
 
 
-class Stranger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Stranger(ClassifierMixin, BaseEstimator):
     """An estimator that is not scikit-learn's: loading it would run its code."""
 
     def fit(self, matrix: Any, labels: Any) -> Stranger:

@@ -14,8 +14,8 @@ from esteira.training.trainers import fit, open_trainer
 def test_fit_is_the_trainer_at_that_url() -> None:
     table = flights(200)
     given = {"seed": 3, "threads": 1, "max_iterations": 50}
-    direct = open_trainer("sklearn:").fit(table, signature_of(table), **given)  # type: ignore[arg-type]
-    assert fit("sklearn:", table, signature_of(table), **given) == direct  # type: ignore[arg-type]
+    direct = open_trainer("sklearn:").fit(table, signature_of(table), **given)
+    assert fit("sklearn:", table, signature_of(table), **given) == direct
 
 
 def test_an_unknown_trainer_is_named_with_those_that_are_known() -> None:

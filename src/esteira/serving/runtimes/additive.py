@@ -97,7 +97,7 @@ def _with_slopes(outputs: Sequence[_Output], slopes: Sequence[float]) -> tuple[T
     return tuple(terms)
 
 
-def _through(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401
+def _through(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401 - of scikit-learn
     """What a fitted step makes of its input columns."""
     if step == "passthrough":
         return outputs
@@ -108,13 +108,13 @@ def _through(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN40
     return made
 
 
-def _pipeline(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401
+def _pipeline(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401 - of scikit-learn
     for _, inner in step.steps:
         outputs = _through(inner, outputs)
     return outputs
 
 
-def _column_transformer(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401
+def _column_transformer(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401 - of scikit-learn
     if step.transformer_weights:
         raise NotAdditive("transformer_weights")
     made: list[_Output] = []
@@ -125,13 +125,13 @@ def _column_transformer(step: Any, outputs: list[_Output]) -> list[_Output]:  # 
     return made
 
 
-def _passed(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401
+def _passed(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401 - of scikit-learn
     if step.func is not None:
         raise NotAdditive("a function")
     return outputs
 
 
-def _imputed(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401
+def _imputed(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401 - of scikit-learn
     if not _is_nan(step.missing_values) or not _are_raw(outputs):
         raise NotAdditive("an imputer after another step, or of other values than NaN")
     filled = [
@@ -143,7 +143,7 @@ def _imputed(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN40
     return [*filled, *(_Output(replace(outputs[at].term, marks=True)) for at in marked)]
 
 
-def _scaled(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401
+def _scaled(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401 - of scikit-learn
     if not all(output.category is None and output.term.scale == 1 for output in outputs):
         raise NotAdditive("a scaler after another step than an imputer")
     means = step.mean_.tolist() if step.with_mean else [0.0] * len(outputs)
@@ -154,7 +154,7 @@ def _scaled(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401
     ]
 
 
-def _one_hot(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401
+def _one_hot(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401 - of scikit-learn
     if not (step.drop is step.min_frequency is step.max_categories is None):
         raise NotAdditive("an encoder that does more than mark categories")
     if any(output.category is not None or output.term.marks for output in outputs):

@@ -110,7 +110,7 @@ def _columns(signature: Signature) -> Any:  # noqa: ANN401 - scikit-learn ships 
     )
 
 
-def _native(pipeline: Any) -> bytes:  # noqa: ANN401
+def _native(pipeline: Any) -> bytes:  # noqa: ANN401 - of scikit-learn
     content = canonical_skops(skops.io.dumps(pipeline))
     beyond = set(skops.io.get_untrusted_types(data=content)) - set(SKOPS_TYPES)
     if beyond:
