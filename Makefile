@@ -21,7 +21,7 @@ $(shell test -x $(BIN)/python || rm -f $(VENV)/pyvenv.cfg)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo test check lint bench bench-peers clean requirements browser bytecode
+.PHONY: help setup demo test check lint bench bench-peers clean requirements browser torch bytecode
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -31,7 +31,7 @@ setup: $(DONE)/dev ## everything for work on esteira, into .venv
 demo: $(DONE)/project bytecode ## the ring on real data: train, serve, watch, retrain, promote
 	@$(BIN)/esteira demo $(ARGS)
 
-test: $(DONE)/dev browser ## every test, and every example in a docstring
+test: $(DONE)/dev browser torch ## every test, and every example in a docstring
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules \
 	  --ignore-glob="src/esteira/project/templates/*/*.py" --ignore-glob="benchmarks/peers/*" \
 	  src tests benchmarks $(ARGS)
@@ -68,7 +68,7 @@ requirements: $(DONE)/uv ## write requirements/*.txt from pyproject.toml; UPGRAD
 	echo uv | $(COMPILE) -o requirements/uv.txt -
 	{ $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])'; \
 	  echo editables; echo setuptools; } | $(COMPILE) -o requirements/build.txt -
-	$(COMPILE) --extra all -c requirements/build.txt -o requirements/demo.txt pyproject.toml
+	$(COMPILE) --extra demo -c requirements/build.txt -c requirements/clients.in -o requirements/demo.txt pyproject.toml
 	$(COMPILE) --extra all --group dev -c requirements/build.txt -c requirements/demo.txt \
 	  -o requirements/dev.txt pyproject.toml
 	for list in requirements/peers/*.in; do $(COMPILE) -o $${list%.in}.txt $$list; done
@@ -85,6 +85,12 @@ browser:
 	      --no-install-recommends chromium fonts-dejavu-core; } >/dev/null 2>&1; fi; \
 	  command -v chromium >/dev/null 2>&1; } || \
 	  echo "test: no chromium found, so the browser tests will be skipped; install it to run them"
+
+# Only the build without CUDA, which is a tenth of the other; whoever has a torch in .venv is tested with that.
+torch: $(DONE)/dev
+	@$(BIN)/python -c 'import torch' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'torch==2.13.0+cpu' 2>/dev/null || \
+	  echo "test: no CPU build of torch found, so the tests of PyTorch will be skipped; install one in $(VENV) to run them"
 
 $(VENV)/pyvenv.cfg:
 	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \

@@ -59,6 +59,7 @@ class Report:
     def __init__(self, area: str, *, distributions: Sequence[str] = (), results: Path = RESULTS) -> None:
         self.area, self.distributions, self.results = area, tuple(distributions), results
         self.figures: list[Figure] = []
+        self.versions: dict[str, str] = {}  # of what was measured in other environments
 
     def add(self, figure: Figure) -> None:
         """Print a figure and keep it."""
@@ -71,7 +72,7 @@ class Report:
             "area": self.area,
             "measured_on": datetime.now(UTC).date().isoformat(),
             "figures": [figure.to_plain() for figure in self.figures],
-            "versions": versions(("esteira-ml", *self.distributions)),
+            "versions": versions(("esteira-ml", *self.distributions)) | self.versions,
             "machine": machine(),
         }
         self.results.mkdir(parents=True, exist_ok=True)

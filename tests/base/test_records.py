@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import struct
 from datetime import UTC, datetime
 
 import pytest
@@ -15,6 +16,7 @@ from esteira.base.records import (
     AuditEvent,
     Label,
     ModelVersion,
+    PredictedRows,
     Prediction,
     Profile,
     Run,
@@ -32,12 +34,24 @@ EXAMPLES: list[object] = [
     ),
     ModelVersion("flight-delay", 2, "ab", "r1", NOON, ("champion",), {"roc_auc": 0.7}),
     Prediction("p1", 1, "flight-delay", 2, "champion", 4, "N14228", 0.25, 0.001, (1.0, 2.0)),
+    PredictedRows("p1", 1, "flight-delay", 2, "champion", 4, "N14228", bytes(8), 0.001, bytes(16)),
     Label("p1", 1.0, 1, 2),
     Profile("miles", (1.0, 2.0), (3, 4, 5, 0)),
     Alert("drift", "miles", AlertState.FIRING, NOON, 0.3, 0.2, "moved"),
     AuditEvent(1, NOON, "ring", "model.promote", "flight-delay@2", "gates passed", {"to": 2}, "", "ab"),
 ]
-KINDS = [kind for kind in vars(records).values() if inspect.isclass(kind) and dataclasses.is_dataclass(kind)]
+KINDS = [
+    kind
+    for kind in vars(records).values()
+    if inspect.isclass(kind) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"))
+]
+
+
+def names_of(example: object) -> list[str]:
+    """The fields of a record, which is a dataclass or a tuple with names."""
+    if isinstance(example, tuple):
+        return list(example._fields)
+    return [each.name for each in dataclasses.fields(example)]
 
 
 def test_every_record_has_an_example_here() -> None:
@@ -46,8 +60,8 @@ def test_every_record_has_an_example_here() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: type(example).__name__)
 def test_a_record_cannot_be_changed(example: object) -> None:
-    first = dataclasses.fields(example)[0].name
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    first = names_of(example)[0]
+    with pytest.raises(AttributeError):
         setattr(example, first, "changed")
 
 
@@ -55,7 +69,16 @@ def test_a_record_cannot_be_changed(example: object) -> None:
 def test_a_record_becomes_json_with_all_its_fields(example: object) -> None:
     plain = to_plain(example)
     assert json.loads(json.dumps(plain)) == plain
-    assert list(plain) == [each.name for each in dataclasses.fields(example)]
+    assert list(plain) == names_of(example)
+
+
+def test_several_rows_are_as_many_predictions_under_the_id_of_the_request() -> None:
+    scores, vectors = struct.pack("<2d", 0.25, 0.5), struct.pack("<4d", 1, 2, 3, 4)
+    answered = PredictedRows("p1", 1, "late", 2, "champion", 4, "k", scores, 0.001, vectors)
+    assert answered.rows() == [
+        Prediction("p1", 1, "late", 2, "champion", 4, "k", 0.25, 0.001, (1.0, 2.0)),
+        Prediction("p1#1", 1, "late", 2, "champion", 4, "k", 0.5, 0.001, (3.0, 4.0)),
+    ]
 
 
 def test_times_are_written_with_their_zone_and_states_as_words() -> None:

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esteira.base.errors import BadInput, EsteiraError, NotFound, UnknownName
-from esteira.base.settings import FILE, GatewaySettings, Settings, StoreSettings, load_settings
+from esteira.base.settings import (
+    FILE,
+    GatewaySettings,
+    Settings,
+    StoreSettings,
+    TelemetrySettings,
+    load_settings,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +79,8 @@ def test_a_folder_without_a_file_says_how_to_make_a_project(tmp_path: Path) -> N
         ('[gateway]\nport="8080"', "gateway.port in .* must be int, found '8080'"),
         ("[gateway]\nport=true", "must be int, found True"),
         ("[project]\nname=7", "must be str, found 7"),
+        ("[telemetry]\naccess_log=1", "telemetry.access_log in .* must be bool, found 1"),
+        ("[telemetry]\ntraces=true", "telemetry.traces in .* must be float, found True"),
         ("log_level=3", "log_level in .* must be str, found 3"),
     ],
 )
@@ -94,6 +103,24 @@ def test_a_variable_nobody_knows_is_refused_with_the_nearest(tmp_path: Path) -> 
 def test_a_variable_that_must_be_a_number_says_so(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="ESTEIRA_GATEWAY_PORT must be a whole number, found 'http'"):
         _settings(tmp_path, "", ESTEIRA_GATEWAY_PORT="http")
+
+
+def test_a_share_may_be_written_without_a_point_and_a_switch_as_a_word(tmp_path: Path) -> None:
+    text = "[telemetry]\ntraces = 1\n"
+    settings = _settings(tmp_path, text, ESTEIRA_TELEMETRY_ACCESS_LOG="true", ESTEIRA_TELEMETRY_PUSH_S="0.5")
+    assert settings.telemetry == TelemetrySettings(access_log=True, traces=1.0, push_s=0.5)
+    assert isinstance(settings.telemetry.traces, float)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("ACCESS_LOG", "true or false, found 'maybe'"), ("TRACES", "a number, found 'maybe'")],
+)
+def test_a_variable_that_is_no_switch_or_share_says_what_it_must_be(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    with pytest.raises(BadInput, match=f"ESTEIRA_TELEMETRY_{name} must be {message}"):
+        _settings(tmp_path, "", **{f"ESTEIRA_TELEMETRY_{name}": "maybe"})
 
 
 @given(st.text(max_size=60))

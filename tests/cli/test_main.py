@@ -40,7 +40,7 @@ def test_help_names_every_verb_and_no_verb_is_bad_usage(esteira: Command) -> Non
     ("words", "mend"),
     [
         ("stauts", "did you mean 'status'?"),
-        ("zzz", "known: dataset, demo, deploy"),
+        ("zzz", "known: bench, convert, dataset"),
         ("deploy", "esteira deploy --help"),
         ("deploy three", "invalid int value: 'three'"),
         ("trace", "esteira trace --help"),

@@ -30,7 +30,7 @@ def taken() -> Iterator[int]:
         yield int(held.getsockname()[1])
 
 
-@pytest.mark.parametrize("door", ["GATEWAY", "WEB"])
+@pytest.mark.parametrize("door", ["GATEWAY", "GATEWAY_GRPC", "WEB"])
 def test_a_port_in_use_is_said_with_the_mend(
     esteira: Command, tmp_path: Path, taken: int, door: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

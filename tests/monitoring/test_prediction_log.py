@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.contracts.prediction_sink import PredictionSinkContract, prediction
 
 from esteira.base.errors import BadInput, CorruptArtifact, StorageUnwritable, UnknownScheme
-from esteira.base.records import Label, Prediction
+from esteira.base.records import Label, PredictedRows, Prediction
 from esteira.monitoring.prediction_log import (
     LABELS_SCHEMA,
     PREDICTIONS_SCHEMA,
@@ -21,6 +21,7 @@ from esteira.monitoring.prediction_log import (
     PredictionLog,
     encode_label,
     encode_prediction,
+    join_predictions,
     labels_table,
     predictions_table,
     vectors_of,
@@ -72,6 +73,35 @@ def test_predictions_become_a_table_and_stay_the_same(predictions: list[Predicti
     table = predictions_table([encode_prediction(each) for each in predictions])
     assert table.schema == PREDICTIONS_SCHEMA
     assert _back(table) == predictions
+
+
+@st.composite
+def _several(draw: st.DrawFn) -> PredictedRows:
+    rows, width = draw(st.integers(0, 4)), draw(st.integers(0, 3))
+    scores = draw(st.lists(FLOATS, min_size=rows, max_size=rows))
+    vectors = draw(st.lists(FLOATS, min_size=rows * width, max_size=rows * width))
+    one = draw(PREDICTIONS)
+    packed = np.array(scores, "<f8").tobytes(), one.latency, np.array(vectors, "<f8").tobytes()
+    return PredictedRows(*one[:7], *packed)
+
+
+@given(st.lists(PREDICTIONS | _several(), max_size=5))
+def test_a_request_of_several_rows_becomes_as_many_predictions(
+    answered: list[Prediction | PredictedRows],
+) -> None:
+    rows = [each.rows() if isinstance(each, PredictedRows) else [each] for each in answered]
+    expected = [row for some in rows for row in some]
+    assert _back(predictions_table([encode_prediction(each) for each in answered])) == expected
+    assert _back(predictions_table([join_predictions(answered)])) == expected
+
+
+def test_a_number_of_numpy_among_others_is_written_too(tmp_path: Path) -> None:
+    log = PredictionLog(f"file:{tmp_path}", "w0", flush_ms=10_000)
+    log.write(prediction(1)._replace(score=np.float32(0.5)))
+    log.write(prediction(2))
+    log.close()
+    found = _back(predictions_table(read_segments(tmp_path, "predictions", {})[0]))
+    assert [(each.id, each.score) for each in found] == [("p1", 0.5), ("p2", 0.5)]
 
 
 @given(st.lists(LABELS, max_size=5))

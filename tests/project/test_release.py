@@ -65,6 +65,17 @@ def test_a_version_carries_its_measures_its_run_and_its_inputs(two: Station) -> 
     assert registered(two, version.digest) == two.registry.version("pump", 2)
 
 
+def test_gateways_may_be_asked_for_every_version_that_was_registered_by_its_number(two: Station) -> None:
+    assert two.routes.known("pump") == {number: two.version(number).digest for number in (1, 2)}
+
+
+def test_a_version_of_an_older_project_may_be_asked_for_once_it_was_deployed(two: Station) -> None:
+    with two.state.transaction() as connection:
+        connection.execute("DELETE FROM known_versions")
+    deploy(two, 2, "by hand")
+    assert two.routes.known("pump") == {2: two.version(2).digest}
+
+
 def test_the_registration_is_audited_with_the_digest(two: Station) -> None:
     events = [e for e in two.audit.events(limit=1_000) if e.action == "model.register"]
     assert [e.facts["digest"] for e in events] == [two.version(1).digest, two.version(2).digest]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
@@ -7,6 +8,7 @@ import pytest
 from tests.project.worlds import DAY, HOUR, LIVE, Days, answer, problems, rewrite
 
 from esteira.base.errors import BadInput, NotFound
+from esteira.governance.ledger import AuditLedger
 from esteira.project.release import (
     CHALLENGER,
     CHAMPION,
@@ -31,6 +33,8 @@ from esteira.project.rolling import (
 from esteira.project.station import open_station
 from esteira.project.verifying import verify
 from esteira.project.watch import predictions
+from esteira.registry.promotions import Promotion, PromotionIntents
+from esteira.serving.deployments import open_deployments
 from esteira.serving.rollout.state import Rollout, RolloutState, RolloutUnderWay
 
 if TYPE_CHECKING:
@@ -139,6 +143,29 @@ def test_rolling_back_returns_to_the_champion_before(two: Station) -> None:
     assert champion(two) == 1
 
 
+def through_a_gateway(station: Station, version: int) -> None:
+    audit = partial(AuditLedger, station.settings.store("audit"), station.clock)
+    state = station.settings.store("state")
+    open_deployments(state, station.clock, lambda _: None, audit).deploy("pump", version, "ana", "by request")
+
+
+def test_what_was_deployed_through_a_gateway_reaches_the_registry_with_the_next_round(two: Station) -> None:
+    through_a_gateway(two, 2)
+    assert (champion(two), shares(two)) == (1, {2: 1.0})
+    resume(two)
+    assert (champion(two), shares(two)) == (2, {2: 1.0})
+    assert problems(verify(two)) == []
+    before = two.routes.get("pump")
+    resume(two)
+    assert two.routes.get("pump") == before
+
+
+def test_a_champion_that_came_through_a_gateway_can_be_rolled_back(two: Station) -> None:
+    through_a_gateway(two, 2)
+    assert roll_back(two, "bad").champion.version == 1
+    assert (champion(two), shares(two)) == (1, {1: 1.0})
+
+
 def test_the_first_champion_has_none_before_it(station: Station) -> None:
     with pytest.raises(NotFound, match="an earlier champion"):
         roll_back(station, "bad")
@@ -159,6 +186,11 @@ def _cut_before_the_alias(two: Station) -> None:
     two.registry.set_alias = set_alias
 
 
+def _cut_before_the_routes_in_a_gateway(two: Station) -> None:
+    intents = PromotionIntents(two.settings.store("state"))
+    intents.write(Promotion("pump", 2, CHAMPION, two.clock.now(), "by request", 1))
+
+
 def _raise(*_: object) -> None:
     raise KeyboardInterrupt
 
@@ -177,6 +209,7 @@ def _cut_before_the_routes_of_a_finished_rollout(two: Station) -> None:
     [
         _cut_before_routes_of_a_deployment,
         _cut_before_the_alias,
+        _cut_before_the_routes_in_a_gateway,
         _cut_before_the_promotion_of_a_finished_rollout,
         _cut_before_the_routes_of_a_finished_rollout,
     ],

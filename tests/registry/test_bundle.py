@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from esteira.base.digest import digest_folder
 from esteira.base.errors import BadInput, CorruptArtifact
-from esteira.registry.bundle import CARD, Model, read_signature
+from esteira.registry.bundle import CARD, Model, read_signature, read_tensors
 from esteira.registry.derived import Derived
 from esteira.registry.encodings import Encodings, Kept, Marked, Scaled
 from esteira.registry.signature import Column, Signature, ViewRef
+from esteira.registry.tensors import TensorSignature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -219,6 +220,14 @@ def test_what_a_model_asks_for_can_be_read_alone(bundle: Path) -> None:
     (bundle / CARD).unlink()
     with pytest.raises(CorruptArtifact):
         read_signature(bundle)
+
+
+def test_the_tensors_of_a_model_can_be_read_alone(bundle: Path, tmp_path: Path) -> None:
+    assert read_tensors(bundle) is None
+    tensors = TensorSignature((TensorSpec("x", "FP32", (-1, 3)),), (TensorSpec("y", "FP32", (-1,)),))
+    Model("onnx", Signature((), ""), {"model.onnx": b"x"}, tensors=tensors).save(tmp_path)
+    (tmp_path / "model.onnx").unlink()
+    assert read_tensors(tmp_path) == tensors
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

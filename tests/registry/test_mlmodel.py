@@ -13,6 +13,7 @@ from esteira.registry.bundle import SKOPS_TYPES, Model
 from esteira.registry.encodings import Encodings, Kept, Marked
 from esteira.registry.mlmodel import Origin, mlmodel_files
 from esteira.registry.signature import Column, Signature
+from esteira.registry.tensors import TensorSignature, TensorSpec
 
 SIGNATURE = Signature((Column("miles"), Column("carrier", "category", ("AA",))), "late")
 ORIGIN = Origin(
@@ -29,7 +30,7 @@ def card(runtime: str, **facts: object) -> dict[str, Any]:
     return read
 
 
-@pytest.mark.parametrize("runtime", ["lightgbm", "sklearn", "another"])
+@pytest.mark.parametrize("runtime", ["lightgbm", "sklearn", "onnx", "xgboost", "torch", "another"])
 def test_the_card_says_where_the_model_comes_from(runtime: str) -> None:
     read = card(runtime)
     assert read["model_id"] == "m-1"
@@ -62,8 +63,43 @@ def test_skops_is_told_exactly_the_types_that_we_trust() -> None:
     assert native["skops_trusted_types"] == [*SKOPS_TYPES]
 
 
-def test_a_runtime_that_mlflow_does_not_know_gets_no_loader() -> None:
-    assert card("another")["flavors"] == {"esteira": {"runtime": "another", "bundle": "esteira"}}
+@pytest.mark.parametrize("runtime", ["another", "torch", "pyfunc"])
+def test_a_runtime_that_mlflow_does_not_know_or_would_unpickle_gets_no_loader(runtime: str) -> None:
+    assert card(runtime)["flavors"] == {"esteira": {"runtime": runtime, "bundle": "esteira"}}
+
+
+@pytest.mark.parametrize("payload", ["model.ubj", "booster.json"])
+def test_xgboost_is_pointed_to_the_file_that_is_there(payload: str) -> None:
+    model = Model("xgboost", SIGNATURE, {payload: b""}, {"library_version": "3.2.0"})
+    read = yaml.safe_load(mlmodel_files(model, "d" * 64, ORIGIN)["MLmodel"])["flavors"]
+    assert read["xgboost"]["data"] == f"esteira/{payload}"
+    assert read["python_function"]["loader_module"] == "mlflow.xgboost"
+
+
+def test_compiled_trees_are_read_by_lightgbm_itself() -> None:
+    flavors = card("lleaves")["flavors"]
+    assert flavors["lightgbm"]["data"] == "esteira/model.txt"
+    assert flavors["python_function"]["loader_module"] == "mlflow.lightgbm"
+
+
+def test_onnx_gets_its_native_loader_only() -> None:
+    flavors = card("onnx")["flavors"]
+    assert flavors["onnx"]["data"] == "esteira/model.onnx"
+    assert "python_function" not in flavors
+
+
+def test_a_model_of_tensors_tells_mlflow_its_tensors() -> None:
+    tensors = TensorSignature(
+        (TensorSpec("pixels", "FP32", (-1, 4)), TensorSpec("text", "BYTES", (-1,))),
+        (TensorSpec("label", "INT64", (-1,)),),
+    )
+    model = Model("onnx", Signature((), "late"), {"model.onnx": b""}, tensors=tensors)
+    read = yaml.safe_load(mlmodel_files(model, "d" * 64, ORIGIN)["MLmodel"])["signature"]
+    assert [each["tensor-spec"] for each in json.loads(read["inputs"])] == [
+        {"dtype": "float32", "shape": [-1, 4]},
+        {"dtype": "str", "shape": [-1]},
+    ]
+    assert json.loads(read["outputs"])[0]["name"] == "label"
 
 
 @pytest.mark.parametrize(

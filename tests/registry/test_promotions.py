@@ -20,7 +20,7 @@ from esteira.base.errors import EsteiraError, NotFound
 from esteira.base.records import AuditEvent
 from esteira.base.sqlite import Database
 from esteira.registry.backends import open_backend
-from esteira.registry.promotions import Promotion, PromotionJournal
+from esteira.registry.promotions import Promotion, PromotionIntents, PromotionJournal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -246,6 +246,52 @@ def test_promotions_at_once_take_turns(journal: PromotionJournal, backend: Backe
     assert len(history) == 6
     assert [p.previous_version for p in history] == [None, *(p.version for p in history[:-1])]
     assert champion(backend) == history[-1].version
+
+
+def intended(version: int, reason: str = "through a gateway", before: int | None = 1) -> Promotion:
+    return Promotion("late", version, "champion", START, reason, before)
+
+
+def test_what_is_intended_where_no_registry_is_asked_is_completed_by_the_next_journal(
+    journal: PromotionJournal, backend: Backend, home: Path, trail: Trail
+) -> None:
+    first = journal.promote("late", 1, "champion", "")
+    PromotionIntents(url(home)).write(intended(2))
+    assert (journal.history("late"), champion(backend)) == ([first], 1)
+    assert journal.resume() == [intended(2)]
+    assert (journal.history("late"), champion(backend)) == ([first, intended(2)], 2)
+    assert len(trail.events) == 1  # who intends it has recorded it
+
+
+def test_intentions_are_completed_in_their_order_and_before_a_later_promotion(
+    journal: PromotionJournal, backend: Backend, home: Path
+) -> None:
+    intents = PromotionIntents(url(home))
+    for version in (1, 9, 2):  # of which one is not registered
+        intents.write(intended(version))
+    journal.promote("late", 3, "champion", "")
+    assert [each.version for each in journal.history("late")] == [1, 2, 3]
+    assert champion(backend) == 3
+
+
+def test_an_intention_waits_for_a_promotion_that_is_being_made(
+    journal: PromotionJournal, home: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing = threading.Thread(target=PromotionIntents(url(home)).write, args=(intended(2),))
+    original = backend.version
+
+    def version(name: str, number: int) -> ModelVersion:
+        monkeypatch.undo()
+        writing.start()
+        writing.join(0.1)
+        assert writing.is_alive()
+        return original(name, number)
+
+    monkeypatch.setattr(backend, "version", version)
+    journal.promote("late", 1, "champion", "")
+    writing.join()
+    assert [each.version for each in journal.resume()] == [2]
+    assert champion(backend) == 2
 
 
 _KILLED = """

@@ -73,3 +73,4 @@ def test_an_address_that_is_not_ours_is_bad_input(host: str, port: int) -> None:
 )
 def test_an_address_has_a_url_that_can_be_asked(host: str, expected: str) -> None:
     assert url_of(host, 80) == expected
+    assert url_of(host, 80, "https") == expected.replace("http", "https")

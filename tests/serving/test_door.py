@@ -33,6 +33,23 @@ def test_a_door_runs_with_the_settings_of_the_folder_and_the_given_port(tmp_path
     assert seen == [("small", 0)]
 
 
+def test_a_door_has_options_of_its_own_and_knows_no_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[str] = []
+
+    def run(settings: Settings, port: int | None, audit: str) -> None:
+        seen.append(audit)
+
+    options = {"audit": "where changes are recorded"}
+    for words in ([], ["--audit", "a:b"]):
+        assert main("esteira.small", "", run, [*_project(tmp_path), *words], options=options) == 0
+    assert seen == ["", "a:b"]
+    with pytest.raises(SystemExit):
+        main("esteira.small", "", run, [*_project(tmp_path), "--audit", "a:b"])
+    assert "unrecognized arguments: --audit" in capsys.readouterr().err
+
+
 def test_a_folder_without_settings_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main("esteira.small", "", lambda *_: None, ["--root", str(tmp_path)]) == 2
     said = capsys.readouterr().err
@@ -53,6 +70,11 @@ def test_the_port_that_was_taken_is_said_in_json(capsys: pytest.CaptureFixture[s
         said = json.loads(capsys.readouterr().out)
         assert said["url"] == f"http://{host}:{port}"
         assert port > 0
+
+
+def test_a_port_that_speaks_tls_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with listening("127.0.0.1", 0, "https") as (host, port):
+        assert json.loads(capsys.readouterr().out)["url"] == f"https://{host}:{port}"
 
 
 def test_a_port_in_use_is_refused_before_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,8 @@ from tests.serving.worlds import NOON, World, deployment, tree_model, tree_score
 from esteira.base.clock import to_micros
 from esteira.base.errors import BadInput, NotFound
 from esteira.base.records import Label
-from esteira.serving.gateway import LONGEST_NAME, ModelUnavailable, Question
+from esteira.serving.gateway import LONGEST_NAME, Question
+from esteira.serving.live.availability import ModelUnavailable
 from esteira.serving.routes import choose
 
 if TYPE_CHECKING:

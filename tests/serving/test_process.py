@@ -190,26 +190,6 @@ def test_what_is_asked_too_early_is_bad_input(tmp_path: Path) -> None:
         GatewayProcess(project(tmp_path).root).stop()
 
 
-def test_swaps_under_load_lose_no_request_and_mix_no_versions(
-    gateway: GatewayProcess, settings: Settings
-) -> None:
-    lows = {1: -1.0}
-    load = Load(gateway.url)
-    for swap in range(40):
-        low = -1.0 - swap / 8
-        lows[deploy(settings, low).revision] = low
-        time.sleep(0.03)
-    load.end()
-    assert load.broken == []
-    assert {status for _, _, status, _ in load.answers} == {200}
-    for _, _, _, document in load.answers:
-        low = lows[document["parameters"]["route_revision"]]
-        assert document["outputs"][0]["data"] == [tree_score(low)]
-    seen = {document["parameters"]["route_revision"] for _, _, _, document in load.answers}
-    assert len(seen) > 20
-    assert len(load.answers) > 100
-
-
 def test_a_canary_under_load_answers_each_key_with_its_arm(settings: Settings) -> None:
     routes = deploy(settings, -1.0, -2.0, shares=(0.7, 0.3))
     with GatewayProcess(settings.root, port=0) as gateway, Caller(gateway.url) as caller:
@@ -234,18 +214,6 @@ def test_what_was_answered_before_the_flush_interval_survives_a_kill(settings: S
     old = {name for at, name, status, _ in load.answers if status == 200 and at < killed - slack}
     assert len(old) > 50
     assert old - kept == set()
-
-
-def test_a_stop_under_load_loses_no_answered_prediction(settings: Settings) -> None:
-    gateway = GatewayProcess(settings.root, port=0).start()
-    load = Load(gateway.url)
-    time.sleep(0.5)
-    assert gateway.stop() == 0
-    load.end()
-    assert {status for _, _, status, _ in load.answers} == {200}
-    answered = {name for _, name, _, _ in load.answers}
-    assert len(answered) > 50
-    assert answered - {each["id"] for each in logged(settings)} == set()
 
 
 def test_a_caller_that_never_ends_its_request_does_not_hold_the_stop_for_ever(
@@ -334,3 +302,24 @@ def test_two_workers_agree_on_every_arm_and_count_as_one(tmp_path: Path) -> None
         assert sum(counts) == 60
         assert len(list((settings.home / "gateway").glob("*/*.names"))) == 2
     assert len(logged(settings)) == 60
+
+
+def test_more_models_than_fit_in_memory_are_served_as_they_are_asked_for(tmp_path: Path) -> None:
+    settings = project(tmp_path, '[project]\nname = "m0"\n[gateway]\nmemory_mb = 1\n')
+    artifacts, routes = ArtifactStore(settings.store("artifacts")), RouteStore(settings.store("state"))
+    for n in range(30):
+        routes.set(deployment(artifacts, tree_model(-1.0 - n), name=f"m{n}"))
+    row = {"dataframe_records": [{"miles": 100, "carrier": "UA"}]}
+    with GatewayProcess(settings.root, port=0) as gateway, Caller(gateway.url) as caller:
+        assert caller.ask("GET", "/v2/health/ready")[0] == 200
+        for n in [*range(30), *range(30)]:
+            inputs = [
+                {"name": "miles", "shape": [1], "datatype": "FP64", "data": [100]},
+                {"name": "carrier", "shape": [1], "datatype": "BYTES", "data": ["UA"]},
+            ]
+            status, document = caller.ask("POST", f"/v2/models/m{n}/infer", {"inputs": inputs})
+            assert (status, document["outputs"][0]["data"]) == (200, [tree_score(-1.0 - n)])
+        assert caller.ask("POST", "/invocations", row) == (200, {"predictions": [tree_score(-1.0)]})
+        lines = caller.ask("GET", "/metrics")[1].splitlines()
+    held = [line for line in lines if line.startswith("esteira_model_info") and line.endswith(" 1")]
+    assert 5 < len(held) < 25

@@ -21,7 +21,7 @@ from esteira.features.views import BoundView, FeatureView
 from esteira.pipelines.artifacts import ArtifactStore
 from esteira.registry.columns import WrongInput
 from esteira.registry.signature import infer_signature
-from esteira.serving.arms import ComputedByTransform, LoadedArm, SuppliedByView, load_arm
+from esteira.serving.live.arms import ComputedByTransform, LoadedArm, SuppliedByView, load_arm
 from esteira.serving.routes import Arm
 from esteira.training.trainers import fit
 

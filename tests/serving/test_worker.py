@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
+import socket
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
-from tests.serving.worlds import NOON, VIEWED, deployment, project, tree_model, tree_score
+from tests.serving.telemetry.exchanges import wait_for
+from tests.serving.worlds import NOON, VIEWED, deployment, open_guard, project, tree_model, tree_score
 
 from esteira.base.errors import EsteiraError
 from esteira.features.stores import open_store
@@ -41,7 +45,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_a_gateway_answers_from_the_stores_of_its_project_and_logs_what_it_said(settings: Settings) -> None:
     gateway = open_gateway(settings)
-    site = Site(gateway, max_body_bytes=1000)
+    site = Site(gateway, open_guard(), max_body_bytes=1000)
     assert gateway.predict(Question("late", [dict(ROW)], id="f1")).scores == [tree_score(-1.0)]
     assert site.handle("POST", "/labels", {}, b'[{"id":"f1","value":1}]').status == 202
     gateway.close()
@@ -56,7 +60,7 @@ def test_what_is_pushed_is_on_disk_before_it_is_accepted(settings: Settings) -> 
     schema = pa.schema({"pump": pa.string()})
     PushTables(settings.store("state")).publish([PushTable("readings", schema)])
     gateway = open_gateway(settings)
-    site, body = Site(gateway, max_body_bytes=1000), b'{"rows":[{"pump":"p7"}],"token":"a7"}'
+    site, body = Site(gateway, open_guard(), max_body_bytes=1000), b'{"rows":[{"pump":"p7"}],"token":"a7"}'
     assert site.handle("POST", "/push/readings", {}, body).status == 202
     folder = pushes_folder(settings.store("predictions"), "readings")
     pushed = decode_pushes(read_segments(folder, PUSHES, {})[0])
@@ -84,7 +88,7 @@ def test_features_come_from_the_online_store_that_another_process_fills(settings
 
 def test_the_dropped_are_counted_where_every_worker_sees_them(settings: Settings, tmp_path: Path) -> None:
     gateway = open_gateway(settings, tmp_path / "shared")
-    text = Site(gateway, max_body_bytes=1).handle("GET", "/metrics", {}, b"").body.decode()
+    text = Site(gateway, open_guard(), max_body_bytes=1).handle("GET", "/metrics", {}, b"").body.decode()
     gateway.close()
     assert "esteira_prediction_log_dropped_total 0" in text
     assert (tmp_path / "shared" / f"w{os.getpid()}.names").is_file()
@@ -118,6 +122,40 @@ def test_a_store_that_cannot_be_opened_is_said_and_ends_the_worker(
     assert "the gateway cannot start" in said
     assert "state.db" in said
     assert "Traceback" not in said
+
+
+def test_a_telemetry_setting_that_cannot_be_is_said_and_ends_the_worker(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project(settings.root, "[telemetry]\ntraces = 0.5\n")
+    with pytest.raises(SystemExit):
+        open_worker(str(settings.root), str(tmp_path / "shared"), str(os.getppid()))
+    assert "set telemetry.otlp to its URL" in capsys.readouterr().err
+
+
+def test_what_watches_and_pushes_ends_with_the_worker_and_pushes_once_more(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as agent:
+        agent.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{agent.getsockname()[1]}"
+        toml = f'[telemetry]\naccess_log = true\ndogstatsd = "{address}"\npush_s = 3600.0\n'
+        project(settings.root, f'[project]\nname = "late"\n{toml}')
+        application = open_worker(str(settings.root), str(tmp_path / "shared"), str(os.getppid()))
+        application.site.gateway.metrics.swaps.add(("late",), 7)
+        loop = asyncio.new_event_loop()
+        application.__rsgi_del__(loop)
+        loop.close()
+        agent.settimeout(5)
+        assert b"esteira.model_swaps:7|c|#model:late" in agent.recv(65_536)
+    assert (settings.home / "access" / "access-0.jsonl").is_file()
+    assert {"exporter", "access-log"} & {each.name for each in threading.enumerate()} == set()
+
+
+def test_a_worker_says_what_its_process_takes(settings: Settings, tmp_path: Path) -> None:
+    gateway = open_gateway(settings, tmp_path / "shared")
+    wait_for(lambda: "esteira_worker_memory_bytes" in gateway.metrics.read())
+    gateway.close()
 
 
 def test_an_unknown_scheme_is_refused_before_anything_serves(tmp_path: Path) -> None:

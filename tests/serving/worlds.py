@@ -7,25 +7,27 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from esteira.base.clock import SimulatedClock, parse_time
+from esteira.base.records import PredictedRows
 from esteira.base.settings import Settings, load_settings
 from esteira.features.online import OnlineReader
 from esteira.features.stores import open_store
 from esteira.pipelines.artifacts import ArtifactStore
 from esteira.registry.bundle import Model
 from esteira.registry.signature import Column, Signature, ViewRef
+from esteira.serving.access.guard import Guard
 from esteira.serving.features import FeatureReads
 from esteira.serving.gateway import Gateway
 from esteira.serving.http.site import Site
-from esteira.serving.live import LiveRoutes
-from esteira.serving.metrics import Metrics
+from esteira.serving.live.routes import LiveLimits, LiveRoutes
 from esteira.serving.pushes import Pushes, PushTables
 from esteira.serving.routes import Arm, Routes, RouteStore
+from esteira.serving.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from esteira.base.records import Label, Prediction
+    from esteira.base.records import Prediction
     from esteira.features.stores.port import OnlineStore
     from esteira.monitoring.push_log import Push
     from esteira.serving.http.messages import Response
@@ -97,11 +99,20 @@ class Kept:
     records: list[Any] = field(default_factory=list)
     is_closed: bool = False
 
-    def write(self, record: Prediction | Label) -> None:
+    def write(self, record: Any) -> None:
         self.records.append(record)
 
     def close(self) -> None:
         self.is_closed = True
+
+
+@dataclass
+class KeptPredictions(Kept):
+    """The same for predictions, each row by itself."""
+
+    def write(self, record: Prediction | PredictedRows) -> None:
+        rows = record.rows() if isinstance(record, PredictedRows) else [record]
+        self.records += [each._replace(vector=tuple(each.vector)) for each in rows]
 
 
 @dataclass
@@ -112,20 +123,35 @@ class KeptPushes(Kept):
         self.records.append((table, push))
 
 
+class Nobody:
+    """No key is known."""
+
+    callers: Mapping[bytes, Any] = {}
+
+
+def open_guard() -> Guard:
+    """A guard that lets everybody do everything but administer."""
+    return Guard(Nobody(), "open")
+
+
 class World:
     """A project folder, and a gateway on it in this process whose routes are taken up when told."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, limits: LiveLimits | None = None) -> None:
         self.settings = project(root)
         self.artifacts = ArtifactStore(self.settings.store("artifacts"))
         self.routes = RouteStore(self.settings.store("state"))
         self.clock = SimulatedClock(start=NOON)
         self.metrics = Metrics()
         self.online: OnlineStore = open_store("memory:")
-        self.predictions, self.labels, self.pushed = Kept(), Kept(), KeptPushes()
+        self.predictions, self.labels, self.pushed = KeptPredictions(), Kept(), KeptPushes()
         self.push_tables = PushTables(self.settings.store("state"))
         self.live = LiveRoutes(
-            self.routes, self.artifacts.folder, lambda views: OnlineReader(self.online, views), self.metrics
+            self.routes,
+            self.artifacts.folder,
+            lambda views: OnlineReader(self.online, views),
+            self.metrics,
+            limits,
         )
         self.gateway = Gateway(
             self.live,
@@ -137,7 +163,7 @@ class World:
             pushes=Pushes(self.push_tables, self.pushed),
             default_model="late",
         )
-        self.site = Site(self.gateway, max_body_bytes=self.settings.gateway.max_body_bytes)
+        self.site = Site(self.gateway, open_guard(), max_body_bytes=self.settings.gateway.max_body_bytes)
 
     def deploy(self, *models: Model, name: str = "late", shares: tuple[float, ...] = (1.0,)) -> Routes:
         """Route to models: the first is the champion; versions count from 1."""

@@ -14,7 +14,19 @@ from esteira.web.app import application, create_app
 if TYPE_CHECKING:
     from pathlib import Path
 
-PAGES = ("", "data", "features", "runs", "models", "traffic", "performance", "drift", "alerts", "audit")
+PAGES = (
+    "",
+    "data",
+    "features",
+    "runs",
+    "models",
+    "serving",
+    "traffic",
+    "performance",
+    "drift",
+    "alerts",
+    "audit",
+)
 
 
 def get(station: Station, path: str, **headers: str) -> httpx.Response:
@@ -61,7 +73,10 @@ def test_an_empty_ring_says_how_to_begin(empty: Station) -> None:
     assert "Comece com: esteira run" in get(empty, "/?lang=pt-BR").text
 
 
-@pytest.mark.parametrize("page", ["", "models", "drift", "alerts", "audit", "features", "features/latest"])
+@pytest.mark.parametrize(
+    "page",
+    ["", "models", "drift", "alerts", "audit", "features", "features/latest", "serving", "serving/tiny"],
+)
 def test_hostile_text_is_shown_and_never_run(station: Station, page: str) -> None:
     text = get(station, f"/{page}").text
     assert HOSTILE not in text

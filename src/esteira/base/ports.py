@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from esteira.base.records import Alert, AuditEvent, Prediction
+    from esteira.base.records import Alert, AuditEvent, PredictedRows, Prediction
 
 
 class Clock(Protocol):
@@ -36,7 +36,7 @@ class Authorizer(Protocol):
 class PredictionSink(Protocol):
     """Takes predictions off the hot path; `write` never blocks on a disk."""
 
-    def write(self, record: Prediction) -> None: ...
+    def write(self, record: Prediction | PredictedRows) -> None: ...
     def close(self) -> None: ...
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,7 @@ class ModelVersion:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):  # a tuple, because the gateway makes one with every answer
     """One answer of the gateway, with all that is needed to explain and to score it later."""
 
     id: str
@@ -86,7 +86,36 @@ class Prediction:
     key: str  # what the sticky split hashed
     score: float
     latency: float  # seconds
-    vector: tuple[float, ...] = ()  # what the model saw, in the order of its signature
+    vector: Sequence[float] = ()  # what the model saw, in the order of its signature
+
+
+class PredictedRows(NamedTuple):
+    """The answers to one request of several rows; the first has the request's id, row n is `id#n`."""
+
+    id: str
+    at: int  # UTC microseconds
+    model: str
+    version: int
+    arm: str
+    revision: int
+    key: str
+    scores: bytes  # float64, little-endian
+    latency: float  # seconds, of the request
+    vectors: bytes  # float64, little-endian, row by row
+
+    def rows(self) -> list[Prediction]:
+        """Each row as a prediction of its own."""
+        scores = struct.unpack(f"<{len(self.scores) // 8}d", self.scores)
+        width = len(self.vectors) // len(scores) if scores else 0
+        return [
+            self._row(number, score, self.vectors[number * width : (number + 1) * width])
+            for number, score in enumerate(scores)
+        ]
+
+    def _row(self, number: int, score: float, packed: bytes) -> Prediction:
+        name = f"{self.id}#{number}" if number else self.id
+        vector = struct.unpack(f"<{len(packed) // 8}d", packed)
+        return Prediction(name, *self[1:7], score, self.latency, vector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +182,10 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401 - any record in, JSON values ou
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Prediction):
+        value = value._asdict()
+    if isinstance(value, PredictedRows):
+        value = value._asdict() | {"scores": value.scores.hex(), "vectors": value.vectors.hex()}
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, dict):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from esteira.base.errors import BadInput, NotFound, UnknownName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 FILE = "esteira.toml"
 PREFIX = "ESTEIRA_"
@@ -45,6 +45,33 @@ class GatewaySettings:
     workers: int = 1
     flush_ms: int = 50  # a prediction is on disk at most this long after its answer
     max_body_bytes: int = 4_194_304
+    grpc_port: int = 0  # of the gRPC server, in a process of its own; 0: there is none
+    deadline_ms: int = 1_000  # that a request may wait for its model; one that would wait longer is refused
+    max_waiting: int = 256  # requests that wait for one version, in each worker
+    access: str = "open"  # to all but admin routes; or "keys": every route but health needs one
+    tls_cert: str = ""  # PEM files, relative to the folder of esteira.toml: both or none
+    tls_key: str = ""
+    allow_pyfunc: bool = False  # whether models may run code that they bring, each in a process of its own
+    pyfunc_seconds: int = 60  # that one call of such a model may take
+    memory_mb: int = 0  # of models, over all workers: they come when asked for; 0: all are held
+    load_seconds: int = 60  # that loading one version may take
+    drain_ms: int = 0  # between SIGTERM, when readiness says no, and the end
+    header_ms: int = 30_000  # for a request's head, and that a connection may idle
+    connections: int = 1_024  # open at once in each worker; further ones wait
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """What the gateway says of itself beyond /metrics; where no address is given, nothing is sent."""
+
+    access_log: bool = False  # JSON lines in .esteira/access, without personal data
+    access_log_bytes: int = 16_777_216  # of one file, then the next is begun
+    access_log_files: int = 5  # kept for each worker
+    otlp: str = ""  # the base URL of an OpenTelemetry collector: http://127.0.0.1:4318
+    traces: float = 0.0  # share of the requests that are traced, 0 to 1; 0 traces none
+    dogstatsd: str = ""  # host:port of a Datadog agent: 127.0.0.1:8125
+    prefix: str = "esteira"  # of the names that the Datadog agent gets
+    push_s: float = 10.0  # between two pushes of the metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +89,7 @@ class Settings:
     project: ProjectSettings = field(default_factory=ProjectSettings)
     stores: StoreSettings = field(default_factory=StoreSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     web: WebSettings = field(default_factory=WebSettings)
     clock: str = "system:"
     log_level: str = "warning"
@@ -88,6 +116,7 @@ _SECTIONS: Mapping[str, type] = {
     "project": ProjectSettings,
     "stores": StoreSettings,
     "gateway": GatewaySettings,
+    "telemetry": TelemetrySettings,
     "web": WebSettings,
 }
 _TOP = {"clock", "log_level"}
@@ -133,7 +162,9 @@ def _section(current: Any, name: str, values: Mapping[str, Any], where: str) -> 
 
 
 def _typed(value: object, kind: type, what: str) -> object:
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+    if kind is float and type(value) is int:
+        return float(value)
+    if isinstance(value, kind) and isinstance(value, bool) == (kind is bool):
         return value
     raise BadInput(f"{what} must be {kind.__name__}, found {value!r}")
 
@@ -155,12 +186,21 @@ def _nested(settings: Settings, path: tuple[str, ...], text: str, name: str) -> 
     if len(path) == 1:
         return {path[0]: text}
     section, key = path
-    if not isinstance(getattr(getattr(settings, section), key), int):
+    kind = type(getattr(getattr(settings, section), key))
+    if kind is str:
         return {section: {key: text}}
+    read, meaning = _FROM_TEXT[kind]
     try:
-        return {section: {key: int(text)}}
-    except ValueError as wrong:
-        raise BadInput(f"{name} must be a whole number, found {text!r}") from wrong
+        return {section: {key: read(text)}}
+    except (KeyError, ValueError) as wrong:
+        raise BadInput(f"{name} must be {meaning}, found {text!r}") from wrong
+
+
+_FROM_TEXT: Mapping[type, tuple[Callable[[str], object], str]] = {
+    bool: ({"true": True, "false": False}.__getitem__, "true or false"),
+    float: (float, "a number"),
+    int: (int, "a whole number"),
+}
 
 
 def _absolute(url: str, root: Path) -> str:

@@ -36,11 +36,27 @@ VERBS = {
         "return to the champion before this one",
         "esteira rollback --reason 'bad scores'",
     ),
+    "keys": (
+        "keys",
+        "who may ask the gateway: make, list and revoke API keys",
+        "esteira keys add shop --role predict",
+    ),
     "trace": ("trace", "walk a prediction back to its data", "esteira trace 20130715-UA-1545-EWR-0515"),
     "reproduce": ("reproduce", "build a model version again and compare the bytes", "esteira reproduce 2"),
+    "import": (
+        "import_",
+        "register a model made elsewhere: a native file or an MLflow model folder",
+        "esteira import model.txt --like 2",
+    ),
+    "convert": (
+        "convert",
+        "make a faster form of a version, once it scores recorded rows alike",
+        "esteira convert 2 --to onnx",
+    ),
     "dataset": ("dataset", "training sets: what they are made of, made again", "esteira dataset show"),
     "features": ("features", "feature views: catalog, online state and proofs", "esteira features list"),
     "tables": ("tables", "tables: versions, schema and upkeep", "esteira tables list"),
+    "bench": ("bench", "measure a model of yours under load", "esteira bench serving --concurrency 1,16"),
     "verify": ("verify", "check the audit chain, the stores and every digest", "esteira verify"),
 }
 

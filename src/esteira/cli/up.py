@@ -18,15 +18,18 @@ from esteira.cli.output import console
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
+    from esteira.base.settings import Settings
     from esteira.project.feed import OnlineFeed
     from esteira.project.pushes import PushWatch
     from esteira.project.ring import Ring
     from esteira.project.station import Station
+    from esteira.serving.process import ServerProcess
 
 _PUSHES_S = 0.25  # between two looks at what was pushed
 
 # Loaded first, so that a missing extra is said before anything starts.
 _DOORS = ("esteira.serving.servers.granian:serve", "esteira.web.app:application")
+_GRPC = "esteira.serving.rpc.server:serve"
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -50,16 +53,15 @@ def _seconds(text: str) -> float:
 
 
 def run(arguments: Namespace) -> int:
-    from esteira.cli.page import page
     from esteira.project.feed import OnlineFeed
     from esteira.project.pushes import PushWatch, publish_pushes
     from esteira.project.ring import Ring
     from esteira.project.station import open_station
-    from esteira.serving.process import GatewayProcess
 
     for needed in _DOORS:
         load(needed)
     station = open_station(arguments.folder)
+    servers = _servers(station.settings)
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
@@ -69,18 +71,33 @@ def run(arguments: Namespace) -> int:
         feed = OnlineFeed(station.project.views, station.online, station.ledger)
         feed.catch_up(station.tables, station.clock.now())
         publish_pushes(station)
-        gateway = stack.enter_context(GatewayProcess(station.settings.root))
-        site = stack.enter_context(page(station.settings.root))
-        console().print(f"gateway {gateway.url}\npages   {site.url}\nstop with Ctrl-C", markup=False)
+        for server in servers.values():
+            stack.enter_context(server)
+        told = "".join(f"{name:7} {server.url}\n" for name, server in servers.items())
+        console().print(f"{told}stop with Ctrl-C", markup=False)
         pushes = PushWatch(station)
         while _is_due(stop, arguments.every, pushes):
             try:
-                gateway.start()  # does nothing while it lives; one that died is back after a round
-                site.start()
+                for server in servers.values():
+                    server.start()  # does nothing while it lives; one that died is back after a round
                 _turn(station, ring, feed)
             except EsteiraError as refused:  # the gateway goes on answering
                 print(f"esteira: {refused}; tried again in {arguments.every:g} s", file=sys.stderr)
     return 0
+
+
+def _servers(settings: Settings) -> dict[str, ServerProcess]:
+    """What answers beside the ring, in the order in which it starts. Raises: MissingExtra, BadInput."""
+    from esteira.cli.page import page
+    from esteira.project.station import AUDIT
+    from esteira.serving.process import GatewayProcess
+    from esteira.serving.rpc.process import RpcProcess
+
+    servers = {"gateway": GatewayProcess(settings.root, audit=AUDIT), "pages": page(settings.root)}
+    if settings.gateway.grpc_port:
+        load(_GRPC)
+        servers["grpc"] = RpcProcess(settings.root, audit=AUDIT)
+    return servers
 
 
 def _is_due(stop: threading.Event, seconds: float, pushes: PushWatch) -> bool:

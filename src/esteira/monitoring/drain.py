@@ -38,7 +38,7 @@ _TABLES: Mapping[str, Callable[[Sequence[bytes]], pa.Table]] = {
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """How many records one drain moved."""
+    """How many rows one drain moved."""
 
     predictions: int
     labels: int
@@ -53,11 +53,16 @@ def drain(folder_url: str, append: Append, state: Database) -> Drained:
     Raises: StorageUnwritable, CorruptArtifact, and what `append` raises; calling again resumes.
     """
 
+    moved = dict.fromkeys(_TABLES, 0)
+
     def move(kind: str, records: Sequence[bytes], token: str) -> None:
-        append(kind, _TABLES[kind](records), token)
+        table = _TABLES[kind](records)
+        append(kind, table, token)
+        moved[kind] += table.num_rows
 
     folder = folder_of(folder_url)
-    moved = {kind: drain_segments(folder, kind, partial(move, kind), state) for kind in _TABLES}
+    for kind in _TABLES:
+        drain_segments(folder, kind, partial(move, kind), state)
     return Drained(moved[PREDICTIONS], moved[LABELS])
 
 

@@ -26,7 +26,7 @@ from esteira.base.files import sync_folder, writing
 from esteira.base.optional import path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ Record = TypeVar("Record")
 SEGMENT_BYTES = 16 * 1024 * 1024  # a segment is closed when it is larger
 READ_BYTES = 64 * 1024 * 1024  # one read takes no further segment after that many
 QUEUE_RECORDS = 65_536  # what a writer keeps in memory while the disk refuses
+JOINED = 512  # records in one payload, where they can be joined
 SUFFIX, TORN = ".segment", ".torn"
 
 _HEADER = struct.Struct("<II")
@@ -58,10 +59,12 @@ class SegmentWriter(Generic[Record]):
 
     A record is on disk at most `flush_ms` plus one disk sync after `write`. While the disk refuses, records
     wait in memory up to `capacity`; what does not fit is given up and counted in `dropped`, and the log
-    says so once.
+    says so once. A subclass that says how to `join` records gives those of one commit a payload together.
 
     Raises: BadInput (a name that is no file name), StorageUnwritable (at the start only).
     """
+
+    join: Callable[[Sequence[Record]], bytes] | None = None
 
     def __init__(
         self,
@@ -93,6 +96,11 @@ class SegmentWriter(Generic[Record]):
         self._thread = threading.Thread(target=self._run, args=(flush_ms / 1000,), daemon=True)
         self._thread.start()
         atexit.register(self.close)
+
+    @property
+    def queued(self) -> int:
+        """Records in memory that are not yet on disk."""
+        return len(self._queue) + (self._pending_records if self._pending else 0)
 
     def write(self, record: Record) -> None:
         """Take a record; never waits for the disk."""
@@ -139,7 +147,7 @@ class SegmentWriter(Generic[Record]):
         atexit.unregister(self.close)
         self._capacity = 0
         self.flush()
-        lost = len(self._queue) + (self._pending_records if self._pending else 0)
+        lost = self.queued
         if lost:
             self._drop(lost, "the disk refused until the end")
         self._queue.clear()
@@ -153,8 +161,9 @@ class SegmentWriter(Generic[Record]):
 
     def _commit(self) -> None:
         if not self._pending:
-            frames = self._take()
-            self._pending, self._pending_records = memoryview(b"".join(frames)), len(frames)
+            records = [self._queue.popleft() for _ in range(len(self._queue))]
+            frames = self._frames(records)
+            self._pending, self._pending_records = memoryview(b"".join(frames)), len(records)
         while self._pending:
             # A short write is continued where it stopped: offsets that a reader has seen stay true.
             written = os.write(self._handle, self._pending)
@@ -169,15 +178,25 @@ class SegmentWriter(Generic[Record]):
             self._size = 0
             os.close(full)
 
-    def _take(self) -> list[bytes]:
+    def _frames(self, records: Sequence[Record]) -> list[bytes]:
+        if self.join is None:
+            return self._one_by_one(records)
         frames: list[bytes] = []
-        for _ in range(len(self._queue)):
+        for start in range(0, len(records), JOINED):
+            together = records[start : start + JOINED]
             try:
-                payload = self._encode(self._queue.popleft())
+                frames.append(_frame(self.join(together)))
+            except Exception:  # noqa: BLE001 - one of them is at fault
+                frames += self._one_by_one(together)
+        return frames
+
+    def _one_by_one(self, records: Sequence[Record]) -> list[bytes]:
+        frames: list[bytes] = []
+        for record in records:
+            try:
+                frames.append(_frame(self._encode(record)))
             except Exception as wrong:  # noqa: BLE001 - one bad record must not end the log of the others
                 self._drop(1, f"a record cannot be encoded: {wrong}")
-                continue
-            frames.append(_frame(payload))
         return frames
 
     def _new_segment(self) -> int:

@@ -9,6 +9,7 @@ from esteira.base.errors import BadInput
 from esteira.monitoring.drift import DriftReference
 from esteira.project.datasets import TAG, keep_manifest
 from esteira.project.ingesting import newest_published
+from esteira.project.registering import Papers, record_version
 from esteira.project.running import graph_of, run_pipeline
 from esteira.registry.bundle import Model
 from esteira.serving.rollout.state import RolloutUnderWay
@@ -85,6 +86,7 @@ def judge_and_register(station: Station, outcome: Outcome) -> Candidate:
     gates = judge(project.gates, candidate, rivals)
     measured = evaluate(candidate.labels, candidate.scores)
     version = already or _register(station, outcome, model, measured, gates)
+    station.routes.know(version.name, version.version, version.digest)
     learnt = outcome.value(project.training_set).num_rows
     return Candidate(version, gates, measured, learnt, str(outcome.run.parameters.get("until", "")))
 
@@ -125,23 +127,9 @@ def _register(
         TAG: keep_manifest(station, outcome).digest,
     }
     tags |= {f"esteira.input.{name}": identity for name, identity in outcome.run.inputs.items()}
-    station.audit.record(
-        "model.register",
-        f"model/{project.name}",
-        reason=f"run {outcome.run.id}",
-        facts={"digest": artifact.digest},
-    )
-    mlflow_run = station.registry.record_run(
-        outcome.run, metrics=metrics, parameters={**outcome.run.parameters, **model.facts}, tags=tags
-    )
-    return station.registry.register(
-        project.name,
-        station.artifacts.folder(artifact.digest),
-        mlflow_run=mlflow_run,
-        digest=artifact.digest,
-        metrics=metrics,
-        tags=tags,
-    )
+    parameters = {**outcome.run.parameters, **model.facts}
+    papers = Papers(f"run {outcome.run.id}", tags, parameters, metrics)
+    return record_version(station, outcome.run, artifact.digest, papers)
 
 
 def champion_of(station: Station) -> ModelVersion | None:
@@ -190,6 +178,7 @@ def deployable(station: Station, number: int) -> ModelVersion:
     if not version.digest:
         raise BadInput(f"version {number} of {version.name} has no digest: it was not registered by esteira")
     load_model(station, version)
+    station.routes.know(version.name, number, version.digest)  # gateways may be asked for it by its number
     return version
 
 

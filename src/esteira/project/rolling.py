@@ -126,6 +126,7 @@ def roll_back(station: Station, reason: str) -> Routes:
     Raises: NotFound when there was none, and what `deploy` raises.
     """
     name = station.project.name
+    station.promotions.resume()  # what was deployed through a gateway counts as an earlier champion
     rollout = station.rollouts.active(name)
     if rollout is not None:
         stop(station, rollout, reason)

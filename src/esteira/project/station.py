@@ -21,6 +21,7 @@ from esteira.registry.backends import open_backend
 from esteira.registry.promotions import PromotionJournal
 from esteira.serving.rollout.state import RolloutStore
 from esteira.serving.routes import RouteStore
+from esteira.serving.runtimes.permission import Permission, permit
 
 if TYPE_CHECKING:
     from esteira.base.ports import Clock
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from esteira.registry.backends.port import Backend
 
 
+AUDIT = f"{AuditLedger.__module__}:{AuditLedger.__qualname__}"  # what a gateway is told to open
+
+
 class Station:
     """Everything that one project folder holds. Opening it reads settings only.
 
@@ -40,6 +44,7 @@ class Station:
 
     def __init__(self, folder: Path, *, actor: str = "esteira") -> None:
         self.settings: Settings = load_settings(folder)
+        permit(Permission(self.settings.gateway.allow_pyfunc, self.settings.gateway.pyfunc_seconds))
         self.actor = actor
         self._versions: dict[int, ModelVersion] = {}
 

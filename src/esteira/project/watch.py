@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from esteira.project.station import Station
     from esteira.registry.signature import Signature
 
+REFERENCE = "esteira.reference"  # the tag of a version that names the distribution it was trained on
 _ALARMING = frozenset({AlertState.FIRING, AlertState.RESOLVING})
 LABEL_LAG = timedelta(days=1)  # a window is judged a day after it ends, so that its labels have come
 
@@ -144,7 +145,7 @@ def _judged_at(window: tuple[datetime, datetime]) -> datetime:
 
 def reference_of(station: Station, version: ModelVersion) -> DriftReference:
     """The distribution of what a version was trained on."""
-    kept: Any = station.artifacts.get(Artifact(version.tags["esteira.reference"], "json", 0))
+    kept: Any = station.artifacts.get(Artifact(version.tags[REFERENCE], "json", 0))
     return DriftReference.from_plain(kept)
 
 
@@ -155,6 +156,8 @@ def _drift(
     rows: pa.Table,
     window: tuple[datetime, datetime],
 ) -> list[Alert]:
+    if REFERENCE not in champion.tags:  # it came from elsewhere, and what it was trained on did not
+        return []
     signature: Signature = load_model(station, champion).signature
     mine = rows.filter(pc.equal(rows["version"], champion.version))
     found = judge(

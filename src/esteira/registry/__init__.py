@@ -8,6 +8,7 @@ from esteira.registry.derived import Derived
 from esteira.registry.encodings import Encodings, UnfitEncoding
 from esteira.registry.promotions import Promotion, PromotionJournal
 from esteira.registry.signature import Signature, ViewRef, infer_signature
+from esteira.registry.tensors import TensorSignature, TensorSpec
 
 __all__ = [
     "Backend",
@@ -18,6 +19,8 @@ __all__ = [
     "Promotion",
     "PromotionJournal",
     "Signature",
+    "TensorSignature",
+    "TensorSpec",
     "UnfitEncoding",
     "ViewRef",
     "WrongInput",

@@ -17,6 +17,7 @@ from esteira.base.digest import canonical_json, digest_bytes
 from esteira.base.errors import BadInput, CorruptArtifact
 from esteira.registry.encodings import Encodings
 from esteira.registry.signature import Signature
+from esteira.registry.tensors import TensorSignature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,16 +26,30 @@ if TYPE_CHECKING:
 CARD = "model.json"
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError, msgspec.ValidationError, BadInput)
 # What a model.skops may hold beyond skops' own safe list, decided here and never read from the file itself:
-# the dtype that an imputer remembers, which carries no code.
-SKOPS_TYPES = ("numpy.dtype",)
+# the dtype that an imputer remembers, objects of scikit-learn that hold values and no code, and its trees, of
+# which serving checks that every branch leads to a node.
+SKOPS_TYPES = (
+    "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """A trained model: which runtime loads it, what it asks for, and its native files.
 
+    A model of columns has a signature and one score a row; a model of tensors has `tensors`, and a signature
+    without columns.
+
     The signature is that of raw inputs; with encodings, the native files see what these make of a raw row.
-    Equal training gives equal bytes, so `facts` holds no time and no machine.
+    Equal training gives equal bytes, so `facts` holds no time and no machine. Raises: BadInput (a file by the
+    name of the card).
     """
 
     runtime: str  # a name in serving's table of runtimes
@@ -42,6 +57,11 @@ class Model:
     files: Mapping[str, bytes]
     facts: Mapping[str, Any] = field(default_factory=dict)  # JSON values: parameters, rows, rounds…
     encodings: Encodings | None = None
+    tensors: TensorSignature | None = None
+
+    def __post_init__(self) -> None:
+        if CARD in self.files:
+            raise BadInput(f"{CARD} is the bundle's own card; give the model's file another name")
 
     @property
     def native_signature(self) -> Signature:
@@ -60,6 +80,8 @@ class Model:
         }
         if self.encodings:  # no key without them: a bundle from before they existed keeps its digest
             card["encodings"] = self.encodings.to_plain()
+        if self.tensors:
+            card["tensors"] = self.tensors.to_plain()
         (folder / CARD).write_bytes(canonical_json(card))
 
     @classmethod
@@ -69,6 +91,7 @@ class Model:
         Raises: CorruptArtifact (a changed, missing or extra file).
         """
         card, signature, encodings = _read_card(folder)
+        tensors = None if card.tensors is None else _tensors(folder, card.tensors)
         found = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file() and p.name != CARD}
         if set(found) != set(card.files):
             names = ", ".join(sorted(set(found) ^ set(card.files)))
@@ -78,12 +101,21 @@ class Model:
                 raise CorruptArtifact(
                     f"{name} of model bundle {folder.name}", digest, digest_bytes(found[name])
                 )
-        return cls(card.runtime, signature, found, card.facts, encodings)
+        return cls(card.runtime, signature, found, card.facts, encodings, tensors)
 
 
 def read_signature(folder: Path) -> Signature:
     """What the model of a bundle asks for; its other files are not read. Raises: CorruptArtifact."""
     return _read_card(folder)[1]
+
+
+def read_tensors(folder: Path) -> TensorSignature | None:
+    """The tensors of a bundle's model, None of one of columns; its other files are not read.
+
+    Raises: CorruptArtifact.
+    """
+    card = _read_card(folder)[0]
+    return None if card.tensors is None else _tensors(folder, card.tensors)
 
 
 class _Card(msgspec.Struct, frozen=True):
@@ -92,6 +124,14 @@ class _Card(msgspec.Struct, frozen=True):
     files: dict[str, str]
     facts: dict[str, Any]
     encodings: list[dict[str, Any]] | None = None
+    tensors: dict[str, Any] | None = None
+
+
+def _tensors(folder: Path, plain: Mapping[str, Any]) -> TensorSignature:
+    try:
+        return TensorSignature.from_plain(plain)
+    except _UNREADABLE as broken:
+        raise CorruptArtifact(f"model bundle {folder.name}", "tensors that can be", str(broken)) from broken
 
 
 def _read_card(folder: Path) -> tuple[_Card, Signature, Encodings | None]:

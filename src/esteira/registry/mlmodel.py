@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from esteira.registry.bundle import Model
+    from esteira.registry.tensors import TensorSpec
 
 BUNDLE = "esteira"  # the bundle's folder inside the MLflow model
 
@@ -39,21 +40,34 @@ class Origin:
 class _Flavor:
     """How MLflow names and loads the files of one runtime."""
 
+    name: str  # of MLflow's module
     library: str  # distribution on the package index
     version_key: str
     native: Mapping[str, object]
-    python: Mapping[str, object] = field(default_factory=dict)
+    python: Mapping[str, object] | None = field(default_factory=dict)  # None: no pyfunc
     also: tuple[str, ...] = ()  # distributions
     width: tuple[int, ...] = ()  # of one answer
 
 
+_LIGHTGBM = _Flavor(
+    "lightgbm",
+    "lightgbm",
+    "lgb_version",
+    {"data": f"{BUNDLE}/model.txt", "model_class": "lightgbm.basic.Booster"},
+)
 _FLAVORS: Mapping[str, _Flavor] = {
-    "lightgbm": _Flavor(
-        "lightgbm",
-        "lgb_version",
-        {"data": f"{BUNDLE}/model.txt", "model_class": "lightgbm.basic.Booster"},
+    "lightgbm": _LIGHTGBM,
+    "lleaves": _LIGHTGBM,  # the same file, which LightGBM reads
+    "onnx": _Flavor(
+        "onnx",
+        "onnxruntime",
+        "onnx_version",
+        {"data": f"{BUNDLE}/model.onnx", "providers": ["CPUExecutionProvider"]},
+        None,  # its pyfunc looks for MLmodel beside the file itself
+        also=("onnx",),
     ),
     "sklearn": _Flavor(
+        "sklearn",
         "scikit-learn",
         "sklearn_version",
         {
@@ -65,6 +79,12 @@ _FLAVORS: Mapping[str, _Flavor] = {
         also=("skops",),
         width=(2,),
     ),
+    "xgboost": _Flavor(
+        "xgboost",
+        "xgboost",
+        "xgb_version",
+        {"model_class": "xgboost.core.Booster", "data": f"{BUNDLE}/model.ubj"},
+    ),
 }
 
 
@@ -73,10 +93,11 @@ def mlmodel_files(model: Model, digest: str, origin: Origin) -> dict[str, bytes]
 
     A loader of MLflow takes the encoded matrix (numbers, categories as codes in the order that the bundle's
     signature lists them; of a model with encodings, the columns that these make) and answers with
-    probabilities. A runtime that MLflow does not know gets no loader.
+    probabilities. A runtime that MLflow does not know, or whose files it would unpickle (PyTorch), gets no
+    loader.
     Source: MLflow documentation, "MLflow Model format".
     """
-    flavor = _FLAVORS.get(model.runtime)
+    flavor = _flavor(model)
     card = {
         "artifact_path": origin.location,
         "flavors": {BUNDLE: {"runtime": model.runtime, "bundle": BUNDLE}} | _loaders(model, flavor),
@@ -107,20 +128,27 @@ def _plain(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
 
 
+def _flavor(model: Model) -> _Flavor | None:
+    flavor = _FLAVORS.get(model.runtime)
+    if model.runtime == "xgboost" and flavor and "booster.json" in model.files:
+        return replace(flavor, native={**flavor.native, "data": f"{BUNDLE}/booster.json"})
+    return flavor
+
+
 def _loaders(model: Model, flavor: _Flavor | None) -> dict[str, Any]:
     if flavor is None:
         return {}
     version = {flavor.version_key: str(model.facts.get("library_version", ""))}
-    python = {
-        "loader_module": f"mlflow.{model.runtime}",
-        "python_version": platform.python_version(),
-        "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
-        "code": None,
-    }
-    return {
-        model.runtime: {**flavor.native, **version, "code": None},
-        "python_function": {**python, **flavor.python},
-    }
+    loaders: dict[str, Any] = {flavor.name: {**flavor.native, **version, "code": None}}
+    if flavor.python is not None:
+        loaders["python_function"] = {
+            "loader_module": f"mlflow.{flavor.name}",
+            "python_version": platform.python_version(),
+            "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
+            "code": None,
+            **flavor.python,
+        }
+    return loaders
 
 
 def _packages(model: Model, flavor: _Flavor | None) -> list[str]:
@@ -132,7 +160,15 @@ def _packages(model: Model, flavor: _Flavor | None) -> list[str]:
 
 
 def _signature(model: Model, flavor: _Flavor | None) -> dict[str, Any]:
+    if model.tensors:
+        asked, given = ([*map(_tensor, specs)] for specs in (model.tensors.inputs, model.tensors.outputs))
+        return {"inputs": json.dumps(asked), "outputs": json.dumps(given), "params": None}
     inputs = [{"name": name, "type": "double", "required": True} for name in model.native_signature.names]
     shape = [-1, *(flavor.width if flavor else ())]
     outputs = [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": shape}}]
     return {"inputs": json.dumps(inputs), "outputs": json.dumps(outputs), "params": None}
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    dtype = "str" if spec.datatype == "BYTES" else spec.dtype
+    return {"name": spec.name, "type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [*spec.shape]}}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from esteira.base.clock import from_micros
+from esteira.base.clock import from_micros, to_micros
 from esteira.base.errors import NotFound
 from esteira.base.files import locked
 from esteira.base.sqlite import Database
@@ -17,6 +17,7 @@ from esteira.base.sqlite import Database
 if TYPE_CHECKING:
     import sqlite3
     from datetime import datetime
+    from pathlib import Path
 
     from esteira.base.ports import AuditTrail, Clock
     from esteira.registry.backends.port import Backend
@@ -59,6 +60,22 @@ class Promotion:
     previous_version: int | None  # what the alias pointed at before
 
 
+class PromotionIntents:
+    """Promotions that are written down where no registry is asked, such as in a gateway.
+
+    A journal on the same state database completes them, in their order, with its next call.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url, _SCHEMA)
+        self._lock = _lock_of(self._database)
+
+    def write(self, promotion: Promotion) -> None:
+        """Intend a promotion durably; its audit record was written before. Raises: StorageUnwritable."""
+        with locked(self._lock), self._database.transaction() as connection:
+            _insert(connection, promotion)
+
+
 class PromotionJournal:
     """Moves aliases and remembers it, in the state database.
 
@@ -67,7 +84,7 @@ class PromotionJournal:
 
     def __init__(self, url: str, backend: Backend, audit: AuditTrail, clock: Clock) -> None:
         self._database = Database(url, _SCHEMA)
-        self._lock = self._database.path.with_suffix(".promotions.lock")
+        self._lock = _lock_of(self._database)
         self._backend, self._audit, self._clock = backend, audit, clock
 
     def promote(self, name: str, number: int, alias: str, reason: str) -> Promotion:
@@ -86,12 +103,9 @@ class PromotionJournal:
                 reason=reason,
                 facts={"alias": alias, "previous_version": previous},
             )
+            now = from_micros(self._clock.micros())
             with self._database.transaction() as connection:
-                row = connection.execute(
-                    "INSERT INTO promotions (name, version, alias, previous_version, reason, at)"
-                    " VALUES (?, ?, ?, ?, ?, ?) RETURNING *",
-                    (name, number, alias, previous, reason, self._clock.micros()),
-                ).fetchone()
+                row = _insert(connection, Promotion(name, number, alias, now, reason, previous))
             return self._apply(row)
 
     def resume(self) -> list[Promotion]:
@@ -120,6 +134,22 @@ class PromotionJournal:
     def _end(self, promotion: int, outcome: str) -> None:
         with self._database.transaction() as connection:
             connection.execute("INSERT INTO promotion_ends (id, outcome) VALUES (?, ?)", (promotion, outcome))
+
+
+def _lock_of(database: Database) -> Path:
+    return database.path.with_suffix(".promotions.lock")
+
+
+def _insert(connection: sqlite3.Connection, promotion: Promotion) -> sqlite3.Row:
+    row: sqlite3.Row = connection.execute(
+        "INSERT INTO promotions (name, version, alias, previous_version, reason, at)"
+        " VALUES (?, ?, ?, ?, ?, ?) RETURNING *",
+        (
+            promotion.name, promotion.version, promotion.alias, promotion.previous_version,
+            promotion.reason, to_micros(promotion.at),
+        ),
+    ).fetchone()  # fmt: skip
+    return row
 
 
 def _promotion(row: sqlite3.Row) -> Promotion:

@@ -19,7 +19,8 @@ class PortInUse(BadInput):
     def __init__(self, host: str, port: int) -> None:
         super().__init__(
             f"port {port} on {host} is in use; stop what listens there, or choose another: "
-            "ESTEIRA_GATEWAY_PORT for the gateway, ESTEIRA_WEB_PORT for the pages, or `port` in esteira.toml"
+            "ESTEIRA_GATEWAY_PORT for the gateway, ESTEIRA_GATEWAY_GRPC_PORT for gRPC, ESTEIRA_WEB_PORT for "
+            "the pages, or the same in esteira.toml"
         )
         self.host, self.port = host, port
 
@@ -51,14 +52,14 @@ def reserve(host: str, port: int, *, patience_s: float = PATIENCE_S) -> socket.s
         return held
 
 
-def url_of(host: str, port: int) -> str:
+def url_of(host: str, port: int, scheme: str = "http") -> str:
     """The URL of an address; a gateway on all interfaces is reached on this machine's own.
 
     >>> url_of("0.0.0.0", 8080), url_of("::1", 8080)
     ('http://127.0.0.1:8080', 'http://[::1]:8080')
     """
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+    return f"{scheme}://[{shown}]:{port}" if ":" in shown else f"{scheme}://{shown}:{port}"
 
 
 def shares_ports() -> bool:

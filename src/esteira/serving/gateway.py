@@ -1,38 +1,46 @@
-"""One prediction, whatever protocol asks: choose the arm, read the features, score, log."""
+"""One prediction, whatever protocol asks: choose the arm, read the features, score, log.
+
+A request is asked (`ask`), made numbers (`encode`), scored (`Work.score`: the only part that may leave the
+event loop's thread, alone or joined with others), and answered (`answer`), which logs it.
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from random import Random
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 import numpy as np
 
-from esteira.base.errors import BadInput, EsteiraError, NotFound
-from esteira.base.records import Prediction
+from esteira.base.errors import BadInput, NotFound
+from esteira.base.records import PredictedRows, Prediction
+from esteira.serving.work import ColumnsWork, refuse_many
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from esteira.base.ports import Clock, PredictionSink
     from esteira.base.records import Label
-    from esteira.serving.arms import LoadedArm
+    from esteira.serving.deployments import Deployments
     from esteira.serving.features import FeatureReads
-    from esteira.serving.live import LiveModel, LiveRoutes
-    from esteira.serving.metrics import Metrics
+    from esteira.serving.live.arms import LoadedArm
+    from esteira.serving.live.routes import LiveRoutes
+    from esteira.serving.live.table import LiveModel
     from esteira.serving.pushes import Pushes
+    from esteira.serving.telemetry.metrics import Metrics
+    from esteira.serving.work import Scored, Work
 
 PINNED = "pinned"  # the arm of a request that named its version: no split chose it
 LONGEST_NAME = 256  # characters of a prediction id or a sticky key
 
 
-class ModelUnavailable(EsteiraError):
-    """A model that has routes of which none could be loaded."""
-
-    def __init__(self, model: str, reason: str) -> None:
-        super().__init__(f"model {model!r} is not ready: {reason}")
-        self.model, self.reason = model, reason
+# Ids are to be unique, not secret: drawn here, for a system call would cost more than all the rest of one.
+_drawn = Random()
+os.register_at_fork(after_in_child=_drawn.seed)  # two workers never draw the same
 
 
 class LabelSink(Protocol):
@@ -42,8 +50,7 @@ class LabelSink(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(slots=True)
-class Question:
+class Question(msgspec.Struct):
     """What is asked of a model: rows of named values, which the gateway may extend."""
 
     model: str
@@ -53,9 +60,21 @@ class Question:
     version: str = ""  # a version by name instead of the split
 
 
-@dataclass(slots=True)
-class Answer:
-    """The scores and who gave them."""
+class Asked(msgspec.Struct, gc=False):
+    """A request on its way: the arm that it keeps whatever is deployed meanwhile, and its names."""
+
+    model: str
+    loaded: LoadedArm
+    arm: str
+    revision: int
+    id: str
+    key: str
+    at: int  # UTC microseconds
+    started: float  # perf_counter seconds
+
+
+class Answer(msgspec.Struct, gc=False):
+    """The scores and who gave them; of a model of tensors, its outputs too."""
 
     model: str
     version: str
@@ -63,6 +82,8 @@ class Answer:
     revision: int
     id: str
     scores: list[float]
+    outputs: Mapping[str, NDArray[Any]] | None = None
+    seconds: float = 0.0  # in the model
 
     def row_id(self, row: int) -> str:
         """The prediction id of a row: that of the request for the first, then id#1, id#2…"""
@@ -83,21 +104,19 @@ class Gateway:
         features: FeatureReads,
         pushes: Pushes,
         default_model: str = "",
+        deployments: Deployments | None = None,
     ) -> None:
         self.live, self.clock, self.metrics = live, clock, metrics
         self.features, self.pushes = features, pushes
         self.default_model = default_model  # of protocols that name none
+        self.deployments = deployments  # changes of what serves, where callers may ask for them
         self._predictions, self._labels = predictions, labels
 
     def model(self, name: str) -> LiveModel:
-        """The routes in force of a model. Raises: NotFound, ModelUnavailable."""
+        """The routes in force of a model. Raises: NotFound, ModelUnavailable, NotLoaded."""
         found = self.live.models.get(name)
         if found is None:
-            failure = self.live.failures.get(name)
-            if failure is not None:
-                raise ModelUnavailable(name, failure.reason)
-            known = ", ".join(sorted(self.live.models))
-            raise NotFound("model", name, f"served: {known}" if known else "nothing is deployed yet")
+            raise self.live.absent(name)
         return found
 
     def arm(self, model: LiveModel, version: str) -> LoadedArm:
@@ -105,45 +124,78 @@ class Gateway:
         found = model.by_version.get(version)
         if found is None:
             mend = f"served: {', '.join(sorted(model.by_version))}"
-            raise NotFound(f"version of model {model.routes.model!r}", version, mend)
+            raise NotFound(f"version of model {model.routes.model!r}", version[:80], mend)
         return found
 
-    def predict(self, question: Question) -> Answer:
-        """Score every row with one arm and log each as a prediction.
+    def ask(self, model: str, request_id: str = "", key: str = "", version: str = "") -> Asked:
+        """Begin a request: its id, its arm and its moment.
 
-        Raises: NotFound, ModelUnavailable, BadInput (which names the column and, of several, the row).
+        Raises: NotFound, ModelUnavailable, NotLoaded, BadInput (an id or a key that is too long).
         """
         started = perf_counter()
-        model = self.model(question.model)
-        request_id = question.id or os.urandom(16).hex()
-        key = question.key or request_id
+        live = self.model(model)
+        request_id = request_id or f"{_drawn.getrandbits(128):032x}"
+        key = key or request_id
         if len(request_id) > LONGEST_NAME or len(key) > LONGEST_NAME:
             raise BadInput(
                 f"an id or a key has at most {LONGEST_NAME} characters, found {len(request_id)}, {len(key)}"
             )
-        loaded = self.arm(model, question.version) if question.version else model.choose(key)
         at = self.clock.micros()
-        vectors = self._encode(loaded, question.rows, at)
-        scores = self._score(loaded, question.model, vectors)
-        name = PINNED if question.version else loaded.arm.name
-        answer = Answer(question.model, loaded.version, name, model.routes.revision, request_id, scores)
-        latency = perf_counter() - started
-        for row, (vector, score) in enumerate(zip(vectors, scores, strict=True)):
-            self._predictions.write(
-                Prediction(
-                    answer.row_id(row),
-                    at,
-                    question.model,
-                    loaded.arm.version,
-                    name,
-                    model.routes.revision,
-                    key,
-                    score,
-                    latency,
-                    tuple(vector),
-                )
-            )
-        return answer
+        live.touch(at)
+        loaded = self.arm(live, version) if version else live.choose(key)
+        name = PINNED if version else loaded.arm.name
+        return Asked(model, loaded, name, live.routes.revision, request_id, key, at, started)
+
+    def encode(self, asked: Asked, rows: Sequence[dict[str, Any]]) -> list[list[float]]:
+        """Rows of named values as the model's numbers, with the features that were read.
+
+        Raises: BadInput (which names the column and, of several, the row), FeaturesUnreadable.
+        """
+        refuse_many(len(rows))
+        encode, at = asked.loaded.encode, asked.at
+        if len(rows) == 1:
+            return [encode(rows[0], at)]
+        vectors = []
+        for number, values in enumerate(rows):
+            try:
+                vectors.append(encode(values, at))
+            except BadInput as wrong:
+                raise BadInput(f"row {number}: {wrong}") from wrong
+        return vectors
+
+    def answer(self, asked: Asked, work: Work, scored: Scored) -> Answer:
+        """The answer of what was scored; each row of it is logged as a prediction."""
+        loaded = asked.loaded
+        labels = asked.model, loaded.version
+        self.metrics.predict_seconds.observe(labels, scored.seconds)
+        self.metrics.cpu_seconds.add(labels, scored.cpu_seconds)
+        who = asked.id, asked.at, asked.model, loaded.arm.version, asked.arm, asked.revision, asked.key
+        latency = perf_counter() - asked.started
+        if len(scored.scores) == 1:
+            self._predictions.write(Prediction(*who, scored.scores[0], latency, work.vector()))
+        elif scored.scores:
+            scores = np.array(scored.scores, "<f8").tobytes()
+            self._predictions.write(PredictedRows(*who, scores, latency, work.packed()))
+        return Answer(
+            asked.model,
+            loaded.version,
+            asked.arm,
+            asked.revision,
+            asked.id,
+            scored.scores,
+            scored.outputs,
+            scored.seconds,
+        )
+
+    def predict(self, question: Question) -> Answer:
+        """Score every row with one arm and log each as a prediction, all on this thread.
+
+        Raises: NotFound, ModelUnavailable, BadInput (which names the column and, of several, the
+        row).
+        """
+        asked = self.ask(question.model, question.id, question.key, question.version)
+        work = ColumnsWork(self.encode(asked, question.rows))
+        return self.answer(asked, work, work.score(asked.loaded))
 
     def label(self, labels: Sequence[Label]) -> None:
         """Take labels in."""
@@ -155,24 +207,3 @@ class Gateway:
         self.live.close()
         for log in (self._predictions, self._labels, self.pushes):
             log.close()
-
-    def _encode(self, loaded: LoadedArm, rows: Sequence[dict[str, Any]], at: int) -> list[list[float]]:
-        if len(rows) == 1:
-            return [loaded.encode(rows[0], at)]
-        vectors = []
-        for number, values in enumerate(rows):
-            try:
-                vectors.append(loaded.encode(values, at))
-            except BadInput as wrong:
-                raise BadInput(f"row {number}: {wrong}") from wrong
-        return vectors
-
-    def _score(self, loaded: LoadedArm, model: str, vectors: list[list[float]]) -> list[float]:
-        started = perf_counter()
-        if len(vectors) == 1:
-            scores = [loaded.runtime.predict_row(vectors[0])]
-        else:
-            matrix = np.array(vectors, dtype=np.float64).reshape(len(vectors), len(loaded.signature.columns))
-            scores = loaded.runtime.predict(matrix).tolist()
-        self.metrics.predict_seconds.observe((model, loaded.version), perf_counter() - started)
-        return scores

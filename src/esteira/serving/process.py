@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from esteira.base.errors import BadInput, ServiceUnreachable
 from esteira.base.files import writing
 from esteira.base.settings import load_settings
 from esteira.serving.address import reserve, url_of
+from esteira.serving.tls import tls_pair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +43,9 @@ class Door:
     health: str  # a path that answers 200 as soon as the server lives
     root: Path
     log: Path
+    tls: bool = False
+    drain_s: float = 0.0  # that it goes on serving when it is asked to end
+    options: tuple[str, ...] = ()  # of its command line, besides
 
 
 class ServerProcess:
@@ -51,7 +56,7 @@ class ServerProcess:
         self._environment = dict(os.environ if environment is None else environment)
         self._process: subprocess.Popen[str] | None = None
         self.log = door.log
-        self.url = url_of(door.host, door.port)
+        self.url = url_of(door.host, door.port, "https" if door.tls else "http")
 
     @property
     def pid(self) -> int:
@@ -67,7 +72,7 @@ class ServerProcess:
             return self
         reserve(self._door.host, self._door.port).close()
         command = [sys.executable, "-m", self._door.module, "--root", str(self._door.root)]
-        command += ["--port", str(self._door.port), "--parent-pid", str(os.getpid())]
+        command += ["--port", str(self._door.port), "--parent-pid", str(os.getpid()), *self._door.options]
         with writing(self.log):
             self.log.parent.mkdir(parents=True, exist_ok=True)
             errors = self.log.open("ab")
@@ -94,7 +99,7 @@ class ServerProcess:
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(STOP_S)
+                process.wait(self._door.drain_s + STOP_S)
             except subprocess.TimeoutExpired:
                 self.kill()
         return process.wait()
@@ -134,8 +139,7 @@ class ServerProcess:
             time.sleep(_LOOK_S)
 
     def _answers(self) -> bool:
-        address = urlsplit(self.url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=1)
+        connection = _connection(self.url)
         try:
             connection.request("GET", self._door.health)
             return connection.getresponse().status == 200
@@ -150,6 +154,16 @@ class ServerProcess:
         return ServiceUnreachable(self._door.name, self.url, f"{reason}{said}; its log is {self.log}")
 
 
+def _connection(url: str) -> http.client.HTTPConnection:
+    address = urlsplit(url)
+    if address.scheme == "http":
+        return http.client.HTTPConnection(address.hostname or "", address.port, timeout=1)
+    # Our own child is asked whether it lives, and nothing is told: its certificate is the callers' to check.
+    unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(address.hostname or "", address.port, timeout=1, context=unchecked)
+
+
 class GatewayProcess(ServerProcess):
     """The gateway of a project folder. Its log is `.esteira/gateway.log`.
 
@@ -158,9 +172,18 @@ class GatewayProcess(ServerProcess):
     """
 
     def __init__(
-        self, root: Path, *, port: int | None = None, environment: Mapping[str, str] | None = None
+        self,
+        root: Path,
+        *,
+        port: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        audit: str = "",
     ) -> None:
-        """`port` instead of the one in esteira.toml; 0 takes a free one. Raises: NotFound, BadInput."""
+        """`port` instead of the one in esteira.toml; 0 takes a free one.
+
+        `audit` names what opens the trail of changes, "package.module:name"; without it the gateway makes
+        none. Raises: NotFound, BadInput.
+        """
         settings = load_settings(root, environment)
         gateway = settings.gateway
         door = Door(
@@ -171,5 +194,8 @@ class GatewayProcess(ServerProcess):
             "/v2/health/live",
             settings.root,
             settings.home / "gateway.log",
+            tls_pair(settings) is not None,
+            gateway.drain_ms / 1000,
+            ("--audit", audit) if audit else (),
         )
         super().__init__(door, environment)

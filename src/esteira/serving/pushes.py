@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from threading import get_ident
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
@@ -84,14 +85,15 @@ class Pushes:
 
     def __init__(self, store: PushTables, sink: PushSink) -> None:
         self._store, self._sink = store, sink
-        self._seen = -1
+        self._seen = (0, -1)
         self.tables: Mapping[str, PushTable] = {}
 
     def follow(self) -> None:
         """Take up what was published since the last look. Raises: StorageUnwritable, CorruptArtifact."""
-        changes = self._store.changes()  # before reading, so that no later write is missed
-        if changes != self._seen:
-            self.tables, self._seen = self._store.all(), changes
+        # Before reading, so that no later write is missed; the number is that of this thread's connection.
+        seen = get_ident(), self._store.changes()
+        if seen != self._seen:
+            self.tables, self._seen = self._store.all(), seen
 
     def table(self, name: str) -> PushTable:
         """A table that takes pushes. Raises: NotFound."""

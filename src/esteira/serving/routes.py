@@ -18,8 +18,27 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS routes (
     model TEXT NOT NULL, revision INTEGER NOT NULL, salt TEXT NOT NULL, arms TEXT NOT NULL,
     PRIMARY KEY (model, revision)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS known_versions (
+    model TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (model, version)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unloaded_models (model TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS route_changes (
+    change INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL UNIQUE
+);
 """
+# What changed last, one row for each model: whoever follows reads what is new and not thousands of routes.
+_FOLLOWED = (("routes", "INSERT"), ("unloaded_models", "INSERT"), ("unloaded_models", "DELETE"))
+_TRIGGERS = "".join(
+    f"""
+CREATE TRIGGER IF NOT EXISTS {table}_{event.lower()} AFTER {event} ON {table} BEGIN
+    DELETE FROM route_changes WHERE model = {row}.model;
+    INSERT INTO route_changes (model) VALUES ({row}.model);
+END;
+"""
+    for table, event in _FOLLOWED
+    for row in ("OLD" if event == "DELETE" else "NEW",)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +116,7 @@ class RouteStore:
     """The routes of all models, with every earlier revision. Raises: StorageUnwritable, CorruptArtifact."""
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url, _SCHEMA)
+        self._database = Database(url, _SCHEMA + _TRIGGERS)
 
     def get(self, model: str, revision: int | None = None) -> Routes | None:
         """The routes in force, or those of an earlier revision; None when there are none."""
@@ -132,6 +151,57 @@ class RouteStore:
         """The revision in force of every model."""
         rows = self._database.rows("SELECT model, max(revision) FROM routes GROUP BY model")
         return {row[0]: row[1] for row in rows}
+
+    def know(self, model: str, version: int, digest: str) -> None:
+        """Let a version be deployed by its number: the registry's word, where no registry is asked."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO known_versions VALUES (?, ?, ?)", (model, version, digest)
+            )
+
+    def known(self, model: str) -> dict[int, str]:
+        """The versions that may be deployed by number, with the digests of their bundles."""
+        rows = self._database.rows("SELECT version, digest FROM known_versions WHERE model = ?", (model,))
+        return {row[0]: row[1] for row in rows}
+
+    def set_unloaded(self, model: str, *, is_unloaded: bool) -> None:
+        """Take a model out of every gateway's memory though it has routes, or let it back in."""
+        with self._database.transaction() as connection:
+            if is_unloaded:
+                connection.execute("INSERT OR IGNORE INTO unloaded_models VALUES (?)", (model,))
+            else:
+                connection.execute("DELETE FROM unloaded_models WHERE model = ?", (model,))
+
+    def unloaded(self) -> frozenset[str]:
+        """The models that no gateway holds in memory."""
+        return frozenset(row[0] for row in self._database.rows("SELECT model FROM unloaded_models"))
+
+    def newest_change(self) -> int:
+        """The number of the newest change of any model: what `changed_since` counts from."""
+        return int(self._database.rows("SELECT coalesce(max(change), 0) FROM route_changes")[0][0])
+
+    def changed_since(self, change: int) -> tuple[int, list[str]]:
+        """The newest change, and the models whose routes, or being unloaded, changed after that one."""
+        sql = "SELECT change, model FROM route_changes WHERE change > ? ORDER BY change"
+        rows = self._database.rows(sql, (change,))
+        return (rows[-1][0] if rows else change), [row[1] for row in rows]
+
+    def revision(self, model: str) -> int:
+        """The revision in force of a model; 0 when it has no routes."""
+        found = self._database.rows("SELECT max(revision) FROM routes WHERE model = ?", (model,))
+        return found[0][0] or 0
+
+    def versions(self) -> dict[str, list[str]]:
+        """The versions that the routes in force of every model name."""
+        sql = (
+            "SELECT model, (SELECT arms FROM routes AS r WHERE r.model = newest.model AND "
+            "r.revision = newest.revision) FROM (SELECT model, max(revision) AS revision FROM routes "
+            "GROUP BY model) AS newest"
+        )
+        rows = self._database.rows(sql)
+        return {
+            row[0]: list(dict.fromkeys(str(arm["version"]) for arm in json.loads(row[1]))) for row in rows
+        }
 
     def changes(self) -> int:
         """A number that differs after another process or thread has written: cheap to poll."""

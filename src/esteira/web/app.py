@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,17 +16,19 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from esteira import __version__
-from esteira.base.errors import EsteiraError, UnknownName
+from esteira.base.errors import EsteiraError, NotFound, UnknownName
 from esteira.project.overview import overview
 from esteira.project.station import Station, open_station
 from esteira.project.story import Story
 from esteira.web import pages
 from esteira.web.features import feature_view, features
+from esteira.web.pulse import Pulses
 from esteira.web.ring import ring
+from esteira.web.serving import model_page, serving_page
 from esteira.web.words import LANGUAGES, Words, negotiate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -44,6 +47,10 @@ _SECTIONS: dict[str, Callable[[Station, Words], list[pages.Section]]] = {
     "alerts": pages.alerts,
     "audit": pages.audit,
 }
+_PAGES = (
+    *("ring", "data", "features", "runs", "models", "serving", "traffic"),
+    *("performance", "drift", "alerts", "audit"),
+)
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -65,7 +72,7 @@ class Site:
     """Renders the pages of one station."""
 
     def __init__(self, station: Station) -> None:
-        self._station = station
+        self._station, self._pulses = station, Pulses(station.settings)
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
         )
@@ -81,6 +88,21 @@ class Site:
     async def view(self, request: Request) -> Response:
         """One feature view."""
         return await run_in_threadpool(self._view, request)
+
+    async def serving(self, request: Request) -> Response:
+        """The gateway and its models."""
+        return await run_in_threadpool(self._serving, request)
+
+    async def served(self, request: Request) -> Response:
+        """One model that the gateway serves."""
+        return await run_in_threadpool(self._served, request)
+
+    @asynccontextmanager
+    async def living(self, _app: Starlette) -> AsyncIterator[None]:
+        """While the site runs it looks at the gateways: a page shows the minutes before it, too."""
+        self._pulses.watch()
+        yield
+        self._pulses.close()
 
     async def state(self, request: Request) -> Response:
         """The page before one asks for it: is the site there?"""
@@ -115,6 +137,21 @@ class Site:
         title = f"{say('view')} {name}"
         return self._page("sections.html", say, "features", title=title, sections=sections)
 
+    def _serving(self, request: Request) -> Response:
+        say = self._words(request)
+        page = serving_page(self._station, self._pulses, say, _port(request))
+        root = self._station.settings.root
+        return self._page("serving.html", say, "serving", title="serving", page=page, root=root)
+
+    def _served(self, request: Request) -> Response:
+        say, name = self._words(request), request.path_params["name"]
+        try:
+            model = model_page(self._station, self._pulses, say, name, _port(request))
+        except NotFound:
+            return self._missing(say)
+        title = f"{say('model')} {name}"
+        return self._page("served_model.html", say, "serving", title=title, model=model)
+
     async def missing(self, request: Request, error: Exception) -> Response:
         """An address that leads nowhere."""
         del error
@@ -133,7 +170,7 @@ class Site:
         html = self._templates.get_template(template).render(
             say=say,
             here=here,
-            pages=("ring", *_SECTIONS),
+            pages=_PAGES,
             languages=LANGUAGES,
             project=self._station.project.name,
             now=self._station.clock.now(),
@@ -150,6 +187,12 @@ async def _refused(request: Request, error: Exception) -> Response:
     return HTMLResponse(f"<p>{type(error).__name__}: see the server's log</p>", 503, _HEADERS)
 
 
+def _port(request: Request) -> int | None:
+    """The port that a visitor asks for, of several gateways."""
+    text = request.query_params.get("port", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None
+
+
 def create_app(station: Station) -> Starlette:
     """The ASGI application for a station."""
     site = Site(station)
@@ -158,9 +201,12 @@ def create_app(station: Station) -> Starlette:
         Route("/healthz", site.state),
         Mount("/static", StaticFiles(directory=_HERE / "static")),
         Route("/features/{name}", site.view),
+        Route("/serving", site.serving),
+        Route("/serving/{name:path}", site.served),
         Route("/{page}", site.section),
     ]
-    return Starlette(routes=routes, exception_handlers={404: site.missing, EsteiraError: _refused})
+    handlers: dict[Any, Any] = {404: site.missing, EsteiraError: _refused}
+    return Starlette(routes=routes, exception_handlers=handlers, lifespan=site.living)
 
 
 def application(root: str) -> Starlette:

@@ -177,7 +177,7 @@ def _legend(versions: Sequence[int]) -> str:
 
 def _axes(frame: _Frame, spell: Callable[[float], str]) -> str:
     drawn = []
-    for value in _ticks(frame.low, frame.high):
+    for value in ticks(frame.low, frame.high):
         y = frame.y(value)
         drawn.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
@@ -191,7 +191,7 @@ def _axes(frame: _Frame, spell: Callable[[float], str]) -> str:
     return "".join(drawn)
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Four to eight round values between two ends."""
     raw = (high - low) / 5 or 1.0
     power = 10.0 ** math.floor(math.log10(raw))

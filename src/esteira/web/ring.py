@@ -85,7 +85,7 @@ def _stations(seen: Overview, say: Words) -> list[_Station]:
         _Station(say("training"), f"{run.id[:15]}" if run else "–", "runs"),
         _Station(say("registry"), f"{say('champion')} v{seen.champion}" if seen.champion else "–", "models"),
         _Station(say("rollout"), rolling, "traffic", "live" if seen.rollout else "quiet"),
-        _Station(say("gateway"), split, "traffic", "live" if seen.routes else "quiet"),
+        _Station(say("gateway"), split, "serving", "live" if seen.routes else "quiet"),
         _Station(say("predictions"), asked, "traffic"),
         _Station(say("performance"), measured, "performance", "alarm" if worse else "quiet"),
         _Station(

@@ -31,7 +31,10 @@ def break_late(world: World) -> None:
 
 @pytest.mark.parametrize("path", ["/v2", "/v2/"])
 def test_the_server_names_itself(world: World, path: str) -> None:
-    assert get(world, path) == (200, {"name": "esteira", "version": __version__, "extensions": []})
+    assert get(world, path) == (
+        200,
+        {"name": "esteira", "version": __version__, "extensions": ["binary_tensor_data", "model_repository"]},
+    )
 
 
 def test_an_empty_gateway_is_live_but_not_ready(world: World) -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from esteira.serving.http.routing import resolve
+from esteira.serving.access.roles import ADMIN, EVERY_MODEL
+from esteira.serving.http.routing import Route, resolve
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,13 @@ from esteira.serving.http.routing import resolve
         ("/features", "GET POST", "", ""),
         ("/features/weather", "GET POST", "", ""),
         ("/push", "GET", "", ""),
+        ("/v2/repository/index", "POST", "", ""),
+        ("/v2/repository/models/late/load", "POST", "late", ""),
+        ("/v2/repository/models/late/unload", "POST", "late", ""),
         ("/push/readings", "POST", "", ""),
+        ("/openapi.json", "GET", "", ""),
+        ("/v2/models/late/openapi.json", "GET", "late", ""),
+        ("/v2/models/late/versions/3/openapi.json", "GET", "late", "3"),
     ],
 )
 def test_every_path_of_the_protocols_has_its_method(
@@ -59,6 +66,14 @@ def test_every_path_of_the_protocols_has_its_method(
         "/metrics/",
         "/push/",
         "/push/readings/",
+        "/v2/repository",
+        "/v2/repository/index/",
+        "/v2/repository/models",
+        "/v2/repository/models/late",
+        "/v2/repository/models//load",
+        "/v2/repository/models/late/load/",
+        "/v2/repository/models/late/versions/3/load",
+        "/v2/repository/models/late/reload",
         "/features/",
         "//v2",
         "/../etc/passwd",
@@ -73,3 +88,19 @@ def test_only_what_waits_for_the_disk_says_so() -> None:
     assert push is not None
     assert labels is not None
     assert (push.table, push.waits, labels.waits) == ("readings", True, False)
+    for path in ("/v2/repository/models/late/load", "/v2/repository/models/late/unload"):
+        change = resolve(path)
+        assert change is not None
+        assert change.waits
+
+
+def test_a_route_that_does_not_say_whom_it_answers_answers_administrators_of_every_model() -> None:
+    route = Route("oip", {})
+    assert (route.need, route.about) == (ADMIN, EVERY_MODEL)
+
+
+def test_a_path_with_a_model_is_about_that_model() -> None:
+    for path in ("/v2/models/late", "/v2/models/late/versions/3/infer", "/v2/repository/models/late/load"):
+        route = resolve(path)
+        assert route is not None
+        assert route.about == route.model == "late"

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
-from typing import TYPE_CHECKING
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
-from tests.serving.worlds import World, tree_model
+from tests.serving.worlds import World, open_guard, tree_model
 
 from esteira.serving.http.rsgi import RsgiApplication
 from esteira.serving.http.site import Site
+from esteira.serving.lanes import Lanes
 from esteira.serving.pushes import PushTable
 
 if TYPE_CHECKING:
@@ -54,7 +59,13 @@ class Exchange:
 def application(tmp_path: Path) -> RsgiApplication:
     world = World(tmp_path)
     world.deploy(tree_model(-1.0))
-    return RsgiApplication(Site(world.gateway, max_body_bytes=LIMIT), world.gateway.close)
+    return application_of(world)
+
+
+def application_of(world: World, **options: Any) -> RsgiApplication:
+    lanes = Lanes(ThreadPoolExecutor(2), world.metrics, parallel=1, most_waiting=4)
+    site = Site(world.gateway, open_guard(), max_body_bytes=options.pop("limit", LIMIT))
+    return RsgiApplication(site, lanes, world.gateway.close, deadline_s=options.pop("deadline_s", 1.0))
 
 
 def ask(application: RsgiApplication, scope: Scope, exchange: Exchange) -> int:
@@ -109,7 +120,7 @@ def test_a_push_that_waits_for_the_disk_holds_up_no_one_else(tmp_path: Path) -> 
     world = World(tmp_path)
     world.push_tables.publish([PushTable("readings", pa.schema({"x": pa.int64()}))])
     world.gateway.pushes.follow()
-    application = RsgiApplication(Site(world.gateway, max_body_bytes=LIMIT), world.gateway.close)
+    application = application_of(world)
     begun, disk, others = threading.Event(), threading.Event(), Exchange()
     keep = world.pushed.keep
 
@@ -134,9 +145,135 @@ def test_a_push_that_waits_for_the_disk_holds_up_no_one_else(tmp_path: Path) -> 
     assert (pushed.sent[0][0], len(world.pushed.records)) == (202, 1)
 
 
+class Slow:
+    """A runtime that sleeps without the interpreter's lock, and counts the rows of each call."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.calls = seconds, list[int]()
+
+    def predict_row(self, row: list[float]) -> float:
+        return float(self.predict(np.array([row]))[0])
+
+    def predict(self, matrix: Any) -> Any:
+        self.calls.append(len(matrix))
+        time.sleep(self.seconds)
+        return matrix[:, 0] * 1.0
+
+
+def slow_world(root: Path, seconds: float) -> tuple[World, Slow]:
+    """A world whose model is known to be heavy."""
+    world, runtime = World(root), Slow(seconds)
+    world.deploy(tree_model(-1.0))
+    champion = world.live.models["late"].champion
+    champion.runtime = runtime
+    champion.cost.observe(1, seconds)
+    return world, runtime
+
+
+def body_of(miles: int) -> bytes:
+    return b'{"inputs":{"miles":%d,"carrier":"UA"}}' % miles
+
+
+async def ask_all(application: RsgiApplication, count: int, headers: dict[str, str]) -> list[Exchange]:
+    exchanges = [Exchange(body_of(number)) for number in range(count)]
+    scope = Scope("POST", "/invocations", headers)
+    await asyncio.gather(*(application.__rsgi__(scope, each) for each in exchanges))
+    return exchanges
+
+
+def test_requests_for_a_heavy_model_are_answered_each_with_its_own_score_and_in_company(
+    tmp_path: Path,
+) -> None:
+    world, runtime = slow_world(tmp_path, 0.05)
+    lanes = Lanes(ThreadPoolExecutor(2), world.metrics, parallel=1, most_waiting=50)
+    application = RsgiApplication(
+        Site(world.gateway, open_guard(), max_body_bytes=LIMIT), lanes, world.gateway.close, deadline_s=5.0
+    )
+    exchanges = asyncio.run(ask_all(application, 20, {}))
+    for number, exchange in enumerate(exchanges):
+        ((status, _, body),) = exchange.sent
+        assert (status, body) == (200, b'{"predictions":[%.1f]}' % number)
+    assert runtime.calls == [1, 19]
+    assert sorted(each.vector[0] for each in world.predictions.records) == [*map(float, range(20))]
+
+
+def test_the_event_loop_is_free_while_a_heavy_model_works(tmp_path: Path) -> None:
+    world, _ = slow_world(tmp_path, 0.2)
+    application = application_of(world)
+    heavy, light = Exchange(body_of(1)), Exchange()
+
+    async def both() -> None:
+        waiting = asyncio.create_task(application.__rsgi__(Scope("POST", "/invocations", {}), heavy))
+        await asyncio.sleep(0.01)
+        await application.__rsgi__(Scope("GET", "/v2/health/live", {}), light)
+        assert (len(light.sent), heavy.sent) == (1, [])
+        await waiting
+
+    asyncio.run(both())
+    assert heavy.sent[0][0] == 200
+
+
+def test_a_full_line_refuses_at_once_and_says_when_to_come_back(tmp_path: Path) -> None:
+    world, _ = slow_world(tmp_path, 0.05)
+    application = application_of(world)  # where four may wait
+    exchanges = asyncio.run(ask_all(application, 8, {}))
+    statuses = [each.sent[0][0] for each in exchanges]
+    assert statuses == [200] * 5 + [429] * 3
+    _, headers, body = exchanges[-1].sent[0]
+    assert ("retry-after", "1") in headers
+    assert json.loads(body)["error_code"] == "REQUEST_LIMIT_EXCEEDED"
+
+
+def test_whoever_would_wait_beyond_its_deadline_is_refused_before_it_waits(tmp_path: Path) -> None:
+    world, runtime = slow_world(tmp_path, 0.2)
+    exchanges = asyncio.run(ask_all(application_of(world), 3, {"x-esteira-deadline-ms": "100"}))
+    assert [each.sent[0][0] for each in exchanges] == [200, 503, 503]
+    assert runtime.calls == [1]
+
+
+def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("esteira.serving.http.rsgi.BODY_S", 0.02)
+    monkeypatch.setattr("esteira.serving.http.rsgi._LOOK_S", 0.01)
+    world = World(tmp_path)
+    application = application_of(world)
+
+    class Stuck(Exchange):
+        async def __call__(self) -> bytes:
+            await asyncio.sleep(0.2)
+            return b"late"
+
+    stuck = Stuck()
+
+    async def ask_stuck() -> None:
+        application.__rsgi_init__(asyncio.get_running_loop())
+        await application.__rsgi__(Scope("POST", "/invocations", {"content-length": "4"}), stuck)
+
+    asyncio.run(ask_stuck())
+    assert [status for status, _, _ in stuck.sent] == [408]
+
+
+def test_a_loop_that_lags_beyond_the_deadline_refuses(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.deploy(tree_model(-1.0))
+    application = application_of(world, deadline_s=0.05)
+
+    async def lag() -> list[int]:
+        application.__rsgi_init__(asyncio.get_running_loop())
+        await asyncio.sleep(0.03)
+        time.sleep(0.2)  # what too many requests at once do
+        await asyncio.sleep(0.001)
+        late, later = Exchange(BODY), Exchange(BODY)
+        await application.__rsgi__(Scope("POST", "/invocations", {}), late)
+        await asyncio.sleep(0.1)
+        await application.__rsgi__(Scope("POST", "/invocations", {}), later)
+        return [late.sent[0][0], later.sent[0][0]]
+
+    assert asyncio.run(lag()) == [503, 200]
+
+
 def test_closing_closes_what_was_opened(tmp_path: Path) -> None:
     world = World(tmp_path)
-    application = RsgiApplication(Site(world.gateway, max_body_bytes=LIMIT), world.gateway.close)
+    application = application_of(world)
     loop = asyncio.new_event_loop()
     application.__rsgi_del__(loop)
     loop.close()

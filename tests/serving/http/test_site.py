@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.serving.worlds import Kept, World, tree_model
+from tests.serving.worlds import Kept, World, deployment, open_guard, tree_model
 
 from esteira.base.errors import ServiceUnreachable
+from esteira.serving.access.guard import NotAuthenticated
 from esteira.serving.gateway import Gateway
 from esteira.serving.http.site import Site
+from esteira.serving.live.routes import LiveLimits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from esteira.base.records import Prediction
+    from esteira.serving.telemetry.port import Exchange
 
 GOOD = (
     b'{"inputs":[{"name":"miles","shape":[1],"datatype":"FP64","data":[100]},'
@@ -55,7 +58,7 @@ def breaking(world: World, error: Exception) -> Site:
         pushes=world.gateway.pushes,
         default_model="late",
     )
-    return Site(gateway, max_body_bytes=1000)
+    return Site(gateway, open_guard(), max_body_bytes=1000)
 
 
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/v2/models", "/v2/models/late/explain"])
@@ -83,10 +86,10 @@ def test_a_wrong_method_is_told_the_right_one(world: World, method: str, path: s
 
 
 def test_a_body_over_the_limit_is_told_the_limit_in_its_protocols_shape(world: World) -> None:
-    assert "4194304" in json.loads(world.site.too_large("/labels").body)["error"]
-    answer = json.loads(world.site.too_large("/invocations").body)
+    assert "4194304" in json.loads(world.site.too_large("POST", "/labels", {}).body)["error"]
+    answer = json.loads(world.site.too_large("POST", "/invocations", {}).body)
     assert (answer["error_code"], "4194304" in answer["message"]) == ("BAD_REQUEST", True)
-    assert world.site.too_large("/nowhere").status == 413
+    assert world.site.too_large("POST", "/nowhere", {}).status == 413
 
 
 def test_our_own_fault_is_500_without_a_trace(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -212,3 +215,64 @@ def test_ten_thousand_wrong_rows_are_one_short_answer(world: World, caplog: pyte
     assert response.status == 400
     assert len(response.body) < 300
     assert caplog.records == []
+
+
+class Heard:
+    """An observer that keeps what it hears."""
+
+    name, dropped = "heard", 0
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+
+    def answered(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_whoever_watches_hears_who_answered_and_nothing_that_a_client_chose(world: World) -> None:
+    heard = Heard()
+    site = Site(world.gateway, open_guard(), max_body_bytes=1000, observers=[heard])
+    body = b'{"inputs":{"miles":[1,2],"carrier":["UA","AA"]},"params":{"name":"Ana"}}'
+    headers = {"x-esteira-id": "ana-silva", "traceparent": "00-ab-cd-01"}
+    assert site.handle("POST", "/invocations", headers, body, query="name=ana").status == 200
+    site.handle("GET", "/v2/models/ana-silva/versions/7", {}, b"")
+    site.handle("GET", "/ana-silva", {}, b"")
+    scored, absent, nowhere = heard.exchanges
+    assert (scored.route, scored.status, scored.model, scored.version, scored.rows) == (
+        "/invocations",
+        200,
+        "late",
+        "1",
+        2,
+    )
+    assert (scored.bytes_in, scored.traceparent) == (len(body), "00-ab-cd-01")
+    assert 0 < scored.predict_seconds < scored.seconds
+    assert (absent.route, absent.status, absent.model) == ("/v2/models/{model}/versions/{version}", 404, "")
+    assert (nowhere.route, nowhere.status) == ("", 404)
+    assert "ana" not in repr(heard.exchanges).lower()
+
+
+def test_a_model_that_is_not_in_memory_is_brought_and_asked(tmp_path: Path) -> None:
+    world = World(tmp_path, LiveLimits(memory_bytes=1 << 30))
+    world.routes.set(deployment(world.artifacts, tree_model(-1.0)))
+    world.live.refresh()
+    assert dict(world.live.models) == {}
+    assert world.post("/invocations", b'{"inputs":{"miles":1,"carrier":"UA"}}').status == 200
+    assert list(world.live.models) == ["late"]
+    assert world.post("/v2/models/early/infer", GOOD).status == 404
+
+
+def test_the_guard_is_asked_before_anything_is_read(world: World) -> None:
+    class Closed:
+        def caller(self, need: str, about: str, headers: Any) -> None:
+            raise NotAuthenticated
+
+    site, before = Site(world.gateway, Closed(), max_body_bytes=1000), len(world.predictions.records)
+    for path in (PATHS[0], "/invocations", "/v2/models/nobody"):
+        response = site.handle("GET" if "nobody" in path else "POST", path, {}, b"not json")
+        assert response.status == 401
+        assert response.headers == (("www-authenticate", "Bearer"),)
+    assert len(world.predictions.records) == before

@@ -17,7 +17,7 @@ from esteira.base.digest import digest_folder
 from esteira.base.errors import BadInput
 from esteira.registry.bundle import SKOPS_TYPES, Model
 from esteira.registry.encodings import Encodings
-from esteira.serving.arms import load_arm
+from esteira.serving.live.arms import load_arm
 from esteira.serving.routes import Arm
 from esteira.serving.runtimes import open_runtime
 from esteira.serving.runtimes.encoded import EncodedRuntime

@@ -8,16 +8,19 @@ import pytest
 import skops.io
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 from tests.contracts.runtime import RuntimeContract
 
 from esteira.base.errors import CorruptArtifact
-from esteira.registry.bundle import Model
+from esteira.registry.bundle import SKOPS_TYPES, Model
 from esteira.registry.signature import Column, Signature
 from esteira.serving.runtimes import open_runtime
+from esteira.serving.runtimes.sklearn import ValuesRefused
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +58,34 @@ def crossed() -> Model:
     return stored(make_pipeline(*steps))
 
 
-class TestLinearPipeline(RuntimeContract):
+@cache
+def forest() -> Model:
+    return stored(RandomForestClassifier(8, max_depth=5, n_jobs=2, min_samples_leaf=20, random_state=0))
+
+
+@cache
+def boosted_regressor() -> Model:
+    return stored(HistGradientBoostingRegressor(max_iter=3))
+
+
+@cache
+def linear_regressor() -> Model:
+    return stored(make_pipeline(SimpleImputer(), StandardScaler(), Ridge()))
+
+
+@cache
+def served(kind: type[RuntimeContract]) -> Any:
+    return open_runtime(kind().model())
+
+
+class Served(RuntimeContract):
+    """Opened once for all tests: a model of scikit-learn is tried when it is loaded."""
+
+    def open(self) -> Any:
+        return served(type(self))
+
+
+class TestLinearPipeline(Served):
     def model(self) -> Model:
         return linear()
 
@@ -64,7 +94,7 @@ class TestLinearPipeline(RuntimeContract):
         return np.asarray(classifier.predict_proba(matrix)[:, 1])
 
 
-class TestOtherClassifier(RuntimeContract):
+class TestOtherClassifier(Served):
     def model(self) -> Model:
         return crossed()
 
@@ -72,6 +102,31 @@ class TestOtherClassifier(RuntimeContract):
         content = crossed().files["model.skops"]
         trusted = skops.io.get_untrusted_types(data=content)
         return np.asarray(skops.io.loads(content, trusted=trusted).predict_proba(matrix)[:, 1])
+
+
+class TestForest(TestOtherClassifier):
+    def model(self) -> Model:
+        return forest()
+
+    def scores_of_the_library(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        content = self.model().files["model.skops"]
+        return np.asarray(skops.io.loads(content, trusted=[*SKOPS_TYPES]).predict_proba(matrix)[:, 1])
+
+
+class TestTreesOfARegressor(Served):
+    is_probability = False
+
+    def model(self) -> Model:
+        return boosted_regressor()
+
+    def scores_of_the_library(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        content = self.model().files["model.skops"]
+        return np.asarray(skops.io.loads(content, trusted=[*SKOPS_TYPES]).predict(matrix))
+
+
+class TestLinearRegressor(TestTreesOfARegressor):
+    def model(self) -> Model:
+        return linear_regressor()
 
 
 class Stranger(ClassifierMixin, BaseEstimator):
@@ -87,9 +142,37 @@ def test_a_type_that_is_not_scikit_learns_is_refused_by_name() -> None:
         open_runtime(stored(Stranger()))
 
 
-def test_a_model_that_is_no_classifier_is_refused() -> None:
+def test_a_model_that_is_no_classifier_and_no_regressor_is_refused() -> None:
     with pytest.raises(CorruptArtifact, match="classifier of two classes"):
-        open_runtime(stored(make_pipeline(SimpleImputer(), LinearRegression())))
+        open_runtime(stored(make_pipeline(SimpleImputer(), StandardScaler())))
+
+
+def test_a_classifier_of_three_classes_and_a_regressor_of_two_numbers_are_refused() -> None:
+    matrix, labels = examples()
+    filled = np.nan_to_num(matrix)
+    three = LogisticRegression().fit(filled, np.arange(400) % 3)
+    two = LinearRegression().fit(filled, np.column_stack([labels, labels]))
+    for estimator, expected in ((three, "two classes"), (two, "one score per row")):
+        files = {"model.skops": skops.io.dumps(estimator)}
+        with pytest.raises(CorruptArtifact, match=expected):
+            open_runtime(Model("sklearn", SIGNATURE, files))
+
+
+def test_a_batch_of_trees_is_asked_at_once_and_on_one_thread() -> None:
+    runtime = open_runtime(forest())
+    assert runtime._is_batched
+    assert runtime._library._ask.n_jobs == 1
+
+
+def test_a_model_that_takes_nothing_missing_says_so_to_the_caller() -> None:
+    matrix, labels = examples()
+    classifier = GaussianNB().fit(np.nan_to_num(matrix), labels)
+    runtime = open_runtime(Model("sklearn", SIGNATURE, {"model.skops": skops.io.dumps(classifier)}))
+    assert 0 <= runtime.predict_row([0.0] * 5) <= 1
+    with pytest.raises(ValuesRefused, match="NaN"):
+        runtime.predict_row([np.nan, 0.0, 0.0, 0.0, 0.0])
+    with pytest.raises(ValuesRefused, match="NaN"):
+        runtime.predict(matrix)
 
 
 def test_scores_far_from_one_half_do_not_overflow() -> None:

@@ -76,5 +76,5 @@ def test_the_baseline_is_served_as_a_sum_that_agrees_with_scikit_learn(columns: 
     model, matrix = trained("sklearn:", columns)
     runtime = open_runtime(model)
     classifier = skops.io.loads(model.files["model.skops"], trusted=list(SKOPS_TYPES))
-    assert getattr(runtime, "_terms", None) is not None
+    assert getattr(runtime, "_sum", None) is not None
     np.testing.assert_allclose(runtime.predict(matrix), classifier.predict_proba(matrix)[:, 1], rtol=1e-12)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+import numpy as np
 import skops.io
-from tests.contracts.trainer import TrainerContract
+from tests.contracts.trainer import TrainerContract, flights
 
 from esteira.registry.bundle import SKOPS_TYPES
+from esteira.registry.terms import TERMS, Terms, read_terms
 from esteira.training.encodings import OneHot, Robust, Standard, Target
 from esteira.training.trainers.sklearn import PAYLOAD, SklearnOptions
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
+    import pytest
     from numpy.typing import NDArray
 
     from esteira.registry.bundle import Model
@@ -44,3 +46,23 @@ class TestSklearnTrainer(TrainerContract):
         assert numbers == "numbers"
         assert len(taken) == len(model.native_signature.columns) == 5
         assert texts == []
+
+    def test_the_sum_stands_beside_the_pipeline_and_agrees_with_it(self, model: Model) -> None:
+        assert set(model.files) == {PAYLOAD, TERMS}
+        matrix = model.signature.encode_table(flights(seed=4))
+        matrix[::7] = np.nan
+        found = read_terms(model.files[TERMS])
+        assert (found.columns, found.is_logistic) == (4, True)
+        np.testing.assert_allclose(found.scores(matrix), self.score(model, matrix), rtol=1e-9)
+
+    def test_the_sum_of_a_model_with_encodings_is_of_what_they_make(self, table: pa.Table) -> None:
+        model = self.fit(table, encode={"dest[3]": OneHot(), "carrier": Target()})
+        matrix = model.encodings.encode_matrix(model.signature.encode_table(table))
+        found = read_terms(model.files[TERMS])
+        np.testing.assert_allclose(found.scores(matrix), self.score(model, matrix), rtol=1e-9)
+
+    def test_a_sum_that_does_not_agree_is_not_written(
+        self, table: pa.Table, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Terms, "scores", lambda _, rows: np.full(len(rows), 0.5))
+        assert set(self.fit(table).files) == {PAYLOAD}

@@ -19,7 +19,7 @@ from esteira.project.demo.report import report
 from esteira.project.feed import OnlineFeed
 from esteira.project.pushes import publish_pushes
 from esteira.project.ring import Ring
-from esteira.project.station import open_station
+from esteira.project.station import AUDIT, open_station
 from esteira.project.story import Story
 from esteira.project.templates import write_template
 from esteira.project.verifying import verify
@@ -144,7 +144,8 @@ class Demo:
         ring = Ring(station)
         self._first_model(ring, before)
         publish_pushes(station)
-        gateway = self._stack.enter_context(GatewayProcess(station.settings.root, port=0))
+        process = GatewayProcess(station.settings.root, port=0, audit=AUDIT)
+        gateway = self._stack.enter_context(process)
         client = self._stack.enter_context(ReplayClient(gateway.url))
         feed = OnlineFeed(station.project.views, station.online, station.ledger)
         feed.catch_up(station.tables, before)

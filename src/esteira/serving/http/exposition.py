@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from itertools import accumulate
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from esteira.serving.http.messages import Response
-from esteira.serving.metrics import BUCKETS, FAMILIES
+from esteira.serving.telemetry.families import FAMILIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from esteira.serving.gateway import Gateway
     from esteira.serving.http.messages import Request
-    from esteira.serving.metrics import Family, Metrics
+    from esteira.serving.telemetry.families import Family
+    from esteira.serving.telemetry.metrics import Metrics
+
+    Texts = dict[tuple[str, tuple[str, ...]], tuple[Sequence[float], str]]  # family, labels → numbers, text
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_texts: WeakKeyDictionary[Metrics, Texts] = WeakKeyDictionary()
 
 
 def metrics_text(gateway: Gateway, _request: Request) -> Response:
@@ -24,37 +30,48 @@ def metrics_text(gateway: Gateway, _request: Request) -> Response:
 
 
 def exposition(metrics: Metrics) -> str:
-    """Every family with its help, type and series."""
-    found = metrics.read()
-    lines = [line for family in FAMILIES for line in _family(family, found.get(family.name, {}))]
-    return "\n".join(lines) + "\n"
+    """Every family with its help, type and series; only what changed since the last time is written anew."""
+    found, texts = metrics.read(), _texts.setdefault(metrics, {})
+    return "".join(_family(family, found.get(family.name, {}), texts) for family in FAMILIES)
 
 
-def _family(family: Family, series: Mapping[tuple[str, ...], Sequence[float]]) -> Iterator[str]:
-    yield f"# HELP {family.name} {family.help}"
-    yield f"# TYPE {family.name} {family.kind}"
+def _family(family: Family, series: Mapping[tuple[str, ...], Sequence[float]], texts: Texts) -> str:
+    lines = [f"# HELP {family.name} {family.help}\n# TYPE {family.name} {family.kind}\n"]
     if not family.labels and not series:
-        yield f"{family.name} 0"
-    for labels, numbers in sorted(series.items()):
-        named = dict(zip(family.labels, labels, strict=True))
-        if family.kind == "histogram":
-            yield from _histogram(family.name, named, numbers)
-        elif family.name != "esteira_model_info" or numbers[0]:  # a version that left says nothing
-            yield f"{family.name}{_labels(named)} {_number(numbers[0])}"
+        lines.append(_series(family, (), [0.0] * family.size))
+    for labels in sorted(series):
+        numbers, key = series[labels], (family.name, labels)
+        known = texts.get(key)
+        if known is None or known[0] != numbers:
+            known = texts[key] = numbers, _series(family, labels, numbers)
+        lines.append(known[1])
+    return "".join(lines)
 
 
-def _histogram(name: str, labels: Mapping[str, str], numbers: Sequence[float]) -> Iterator[str]:
-    *counts, total = numbers
-    for bound, count in zip([*map(str, BUCKETS), "+Inf"], accumulate(counts), strict=True):
-        yield f"{name}_bucket{_labels({**labels, 'le': bound})} {_number(count)}"
-    yield f"{name}_sum{_labels(labels)} {total!r}"
-    yield f"{name}_count{_labels(labels)} {_number(sum(counts))}"
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    if not labels:
+def _series(family: Family, labels: Sequence[str], numbers: Sequence[float]) -> str:
+    named = ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(family.labels, labels, strict=True))
+    if family.kind == "histogram":
+        return _histogram(family, named, numbers)
+    if family.name == "esteira_model_info" and not numbers[0]:  # a version that left says nothing
         return ""
-    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
+    return f"{family.name}{_braced(named)} {_number(numbers[0])}\n"
+
+
+def _histogram(family: Family, named: str, numbers: Sequence[float]) -> str:
+    *counts, total = numbers
+    start = f"{family.name}_bucket{{{named}{',' if named else ''}le="
+    bounds = [*map(str, family.buckets), "+Inf"]
+    lines = [
+        f'{start}"{bound}"}} {_number(count)}\n'
+        for bound, count in zip(bounds, accumulate(counts), strict=True)
+    ]
+    lines.append(f"{family.name}_sum{_braced(named)} {total!r}\n")
+    lines.append(f"{family.name}_count{_braced(named)} {_number(sum(counts))}\n")
+    return "".join(lines)
+
+
+def _braced(named: str) -> str:
+    return f"{{{named}}}" if named else ""
 
 
 def _escaped(value: str) -> str:

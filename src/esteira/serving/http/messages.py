@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from esteira.serving.access.roles import ANYBODY
+
 if TYPE_CHECKING:
-    from esteira.serving.gateway import Answer
+    from collections.abc import Callable
+
+    from esteira.serving.access.roles import Caller
+    from esteira.serving.gateway import Answer, Asked
+    from esteira.serving.work import Work
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -22,8 +27,7 @@ class Headers(Protocol):
     def get(self, name: str, /) -> str | None: ...
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct, gc=False):
     """One request with its whole body, on a path that was found."""
 
     headers: Headers
@@ -33,10 +37,10 @@ class Request:
     view: str = ""  # from the path
     query: str = ""  # what follows the question mark
     table: str = ""  # from the path
+    caller: Caller = ANYBODY
 
 
-@dataclass(slots=True)
-class Response:
+class Response(msgspec.Struct, gc=False):
     """What goes back; `answer` names who predicted, for the metrics."""
 
     status: int
@@ -49,3 +53,11 @@ class Response:
 def json_response(status: int, value: object, *headers: tuple[str, str]) -> Response:
     """A value as JSON."""
     return Response(status, _encode(value), JSON, headers)
+
+
+class Pending(msgspec.Struct, gc=False):
+    """A request that was read and waits for its model; `reply` makes the response of the answer."""
+
+    asked: Asked
+    work: Work
+    reply: Callable[[Answer], Response]

@@ -5,12 +5,17 @@ from __future__ import annotations
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from esteira.registry.tensors import TensorSignature, TensorSpec
+from esteira.serving.http.binary import EXTENSION as BINARY
 from esteira.serving.http.messages import JSON, Response, json_response
 from esteira.serving.http.oip import OUTPUT
 
 if TYPE_CHECKING:
     from esteira.serving.gateway import Gateway
     from esteira.serving.http.messages import Request
+    from esteira.serving.live.arms import LoadedArm
+
+EXTENSIONS = (BINARY, "model_repository")
 
 try:
     VERSION = metadata.version("esteira-ml")
@@ -20,7 +25,7 @@ except metadata.PackageNotFoundError:  # a source tree that was not installed
 
 def server(_gateway: Gateway, _request: Request) -> Response:
     """GET /v2"""
-    return json_response(200, {"name": "esteira", "version": VERSION, "extensions": []})
+    return json_response(200, {"name": "esteira", "version": VERSION, "extensions": [*EXTENSIONS]})
 
 
 def live(_gateway: Gateway, _request: Request) -> Response:
@@ -29,14 +34,14 @@ def live(_gateway: Gateway, _request: Request) -> Response:
 
 
 def ready(gateway: Gateway, _request: Request) -> Response:
-    """GET /v2/health/ready: there is a model to ask."""
-    is_ready = bool(gateway.live.models)
+    """GET /v2/health/ready: there is a model to ask, and the gateway is not ending."""
+    is_ready = gateway.live.is_ready()
     return json_response(200 if is_ready else 503, {"ready": is_ready})
 
 
 def ping(gateway: Gateway, _request: Request) -> Response:
     """GET /ping and /health, as MLflow's server answers them."""
-    return Response(200 if gateway.live.models else 404, b"\n", JSON)
+    return Response(200 if gateway.live.is_ready() else 404, b"\n", JSON)
 
 
 def version(_gateway: Gateway, _request: Request) -> Response:
@@ -59,7 +64,7 @@ def model(gateway: Gateway, request: Request) -> Response:
     """
     found = gateway.model(request.model)
     arm = gateway.arm(found, request.version) if request.version else found.champion
-    kinds = {column.name: column.kind for column in arm.signature.request_columns}
+    tensors = tensors_of(arm)
     parameters: dict[str, Any] = {"route_revision": found.routes.revision}
     failure = gateway.live.failures.get(request.model)
     if failure is not None:
@@ -68,12 +73,21 @@ def model(gateway: Gateway, request: Request) -> Response:
         "name": request.model,
         "versions": sorted(found.by_version, key=int),
         "platform": arm.platform,
-        "inputs": [_tensor(name, "FP64" if kinds.get(name) == "number" else "BYTES") for name in arm.fields],
-        "outputs": [_tensor(OUTPUT, "FP64")],
+        "inputs": [_plain(spec) for spec in tensors.inputs],
+        "outputs": [_plain(spec) for spec in tensors.outputs],
         "parameters": parameters,
     }
     return json_response(200, document)
 
 
-def _tensor(name: str, datatype: str) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": [-1]}
+def tensors_of(arm: LoadedArm) -> TensorSignature:
+    """The tensors that a version takes and gives: of a model of columns, one for each field of a request."""
+    if arm.tensors is not None:
+        return arm.tensors
+    numbers = {column.name for column in arm.signature.request_columns if column.kind == "number"}
+    inputs = (TensorSpec(name, "FP64" if name in numbers else "BYTES", (-1,)) for name in arm.fields)
+    return TensorSignature(tuple(inputs), (TensorSpec(OUTPUT, "FP64", (-1,)),))
+
+
+def _plain(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype, "shape": [*spec.shape]}

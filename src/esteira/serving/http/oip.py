@@ -1,53 +1,50 @@
-"""Inference in the Open Inference Protocol v2: tensors named by column, one output named `score`.
+"""Inference in the Open Inference Protocol v2: one tensor for each column, or the tensors of the model.
+
+A model of columns takes a tensor [n] or [n, 1] by the name of each column, or one matrix [n, columns] when
+all of them are numbers, and answers with one tensor `score`.
 
 Source: kserve/open-inference-protocol, REST.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
-from esteira.base.errors import BadInput
+from esteira.base.errors import BadInput, UnknownName
 from esteira.registry.columns import WrongInput
-from esteira.serving.gateway import Question
+from esteira.registry.tensors import TensorSpec
+from esteira.serving.http.arrays import array_of
+from esteira.serving.http.binary import BYTES_TYPE, LENGTH_HEADER, SIZE, arrays_of, split_body
+from esteira.serving.http.columns import Tensor, matrix_of, rows_of
 from esteira.serving.http.decoding import decode
-from esteira.serving.http.messages import JSON, Response
+from esteira.serving.http.messages import JSON, Pending, Response
+from esteira.serving.tensors import count_of, datatype_of, shaped, to_raw
+from esteira.serving.work import ColumnsWork
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from esteira.serving.gateway import Answer, Gateway
+    from numpy.typing import NDArray
+
+    from esteira.serving.gateway import Answer, Asked, Gateway
     from esteira.serving.http.messages import Request
+    from esteira.serving.live.arms import LoadedArm
+    from esteira.serving.work import Work
 
-OUTPUT = "score"
+OUTPUT = "score"  # the only one of a model of columns
 KEY_HEADER = "x-esteira-key"
-BINARY_HEADER = "inference-header-content-length"
-
-_ONE = [1]  # the shape of one row
-_WHOLE, _REAL = frozenset({int, type(None)}), frozenset({float, int, type(None)})
-_ELEMENTS = {
-    "BOOL": frozenset({bool, type(None)}),
-    "BYTES": frozenset({str, type(None)}),
-    **dict.fromkeys(("FP16", "FP32", "FP64"), _REAL),
-    **dict.fromkeys((f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)), _WHOLE),
-}
-
-
-class Tensor(msgspec.Struct, gc=False):
-    """One column of a request."""
-
-    name: str
-    shape: list[int]
-    datatype: str
-    data: list[Any]
+_ALL_BINARY, _BINARY = "binary_data_output", "binary_data"
 
 
 class Requested(msgspec.Struct, gc=False):
     """An output that the caller asks for."""
 
     name: str
+    parameters: dict[str, Any] = {}
 
 
 class InferRequest(msgspec.Struct, gc=False):
@@ -59,13 +56,14 @@ class InferRequest(msgspec.Struct, gc=False):
     outputs: list[Requested] = []
 
 
-class Scores(msgspec.Struct, gc=False):
-    """The one output tensor."""
+class Output(msgspec.Struct, gc=False, omit_defaults=True):
+    """A tensor of the answer; its data stands here, or in bytes after the JSON."""
 
     name: str
     datatype: str
-    shape: tuple[int]
-    data: list[float]
+    shape: Sequence[int]
+    data: Any = None
+    parameters: dict[str, int] | None = None
 
 
 class InferResponse(msgspec.Struct, gc=False):
@@ -75,78 +73,92 @@ class InferResponse(msgspec.Struct, gc=False):
     model_version: str
     id: str
     parameters: dict[str, str | int]
-    outputs: tuple[Scores]
+    outputs: Sequence[Output]
 
 
 _decoder = msgspec.json.Decoder(InferRequest)
 _encode = msgspec.json.Encoder().encode
 
 
-def infer(gateway: Gateway, request: Request) -> Response:
+def infer(gateway: Gateway, request: Request) -> Pending:
     """Answer POST /v2/models/{model}[/versions/{version}]/infer. Raises: BadInput, NotFound."""
-    if request.headers.get(BINARY_HEADER) is not None:
-        raise BadInput("binary tensors are not served; send the data as JSON (binary_data=False)")
-    asked = decode(_decoder, request.body)
-    for output in asked.outputs:
-        if output.name != OUTPUT:
-            raise BadInput(f"unknown output {output.name!r}; ask for {OUTPUT!r}, or leave outputs out")
-    key = asked.parameters.get("key") or request.headers.get(KEY_HEADER) or ""
+    body, raw, header = request.body, b"", request.headers.get(LENGTH_HEADER)
+    if header is not None:
+        body, raw = split_body(header, body)
+    infer = decode(_decoder, body)
+    key = infer.parameters.get("key") or request.headers.get(KEY_HEADER) or ""
     if not isinstance(key, str):
-        raise BadInput(f"parameters.key must be a text, found {key!r}")
-    question = Question(request.model, _rows(asked.inputs), asked.id, key, request.version)
-    answer = gateway.predict(question)
-    return Response(200, _encode(_response(answer)), JSON, (), answer)
+        raise BadInput(f"parameters.key must be a text, found {str(key)[:40]!r}")
+    asked = gateway.ask(request.model, infer.id, key, request.version)
+    _check_outputs(asked.loaded, infer.outputs)
+    work = _work(gateway, asked, infer.inputs, raw)
+    if asked.loaded.tensors is None and not infer.parameters and not infer.outputs:
+        return Pending(asked, work, _reply_scores)
+    return Pending(asked, work, partial(_reply, infer))
 
 
-def _response(answer: Answer) -> InferResponse:
-    scores = Scores(OUTPUT, "FP64", (len(answer.scores),), answer.scores)
+def _check_outputs(loaded: LoadedArm, outputs: Sequence[Requested]) -> None:
+    known = [OUTPUT] if loaded.tensors is None else [spec.name for spec in loaded.tensors.outputs]
+    for output in outputs:
+        if output.name not in known:
+            raise UnknownName("output", output.name[:80], known)
+
+
+def _work(gateway: Gateway, asked: Asked, inputs: Sequence[Tensor], raw: bytes) -> Work:
+    loaded = asked.loaded
+    arrays = arrays_of(inputs, raw) if raw else {}
+    if loaded.tensors is not None:
+        given = {tensor.name: _array(tensor) for tensor in inputs if tensor.name not in arrays}
+        return loaded.tensors_work(given | arrays)
+    if loaded.decoder.is_direct and len(inputs) == 1 and len(inputs[0].shape) == 2:
+        vectors = matrix_of(inputs[0], arrays.get(inputs[0].name), loaded.signature)
+        if vectors is not None:
+            return ColumnsWork(vectors)
+    return ColumnsWork(gateway.encode(asked, rows_of(inputs, arrays)))
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    """The elements of a tensor in JSON, flat or nested, in its shape. Raises: WrongInput, BadInput."""
+    name, shape = tensor.name[:80], tensor.shape
+    count = count_of(tensor.datatype, shape)
+    if tensor.data is None:
+        raise WrongInput(name, "a tensor with data", "none")
+    flat = array_of(TensorSpec(name, tensor.datatype, tuple(shape)), tensor.data).ravel()
+    if flat.size != count:
+        raise WrongInput(name, f"{count} elements, as its shape says", str(flat.size))
+    return shaped(flat, shape)
+
+
+def _reply_scores(answer: Answer) -> Response:
+    """The usual answer: the scores, in JSON."""
+    scores = Output(OUTPUT, "FP64", (len(answer.scores),), answer.scores)
+    return Response(200, _encode(_document(answer, (scores,))), JSON, (), answer)
+
+
+def _reply(infer: InferRequest, answer: Answer) -> Response:
+    arrays: Mapping[str, NDArray[Any]] = answer.outputs or {OUTPUT: np.array(answer.scores)}
+    wanted = [each.name for each in infer.outputs] or [*arrays]
+    binary = dict.fromkeys(wanted, bool(infer.parameters.get(_ALL_BINARY)))
+    binary |= {
+        each.name: bool(each.parameters[_BINARY]) for each in infer.outputs if _BINARY in each.parameters
+    }
+    outputs, raws = [], []
+    for name in wanted:
+        array = arrays[name]
+        output = Output(name, datatype_of(array), array.shape)
+        if binary[name]:
+            raws.append(to_raw(array))
+            output.parameters = {SIZE: len(raws[-1])}
+        else:
+            output.data = array.ravel().tolist()
+        outputs.append(output)
+    body = _encode(_document(answer, outputs))
+    if not raws:
+        return Response(200, body, JSON, (), answer)
+    headers = ((LENGTH_HEADER, str(len(body))),)
+    return Response(200, b"".join((body, *raws)), BYTES_TYPE, headers, answer)
+
+
+def _document(answer: Answer, outputs: Sequence[Output]) -> InferResponse:
     parameters: dict[str, str | int] = {"arm": answer.arm, "route_revision": answer.revision}
-    return InferResponse(answer.model, answer.version, answer.id, parameters, (scores,))
-
-
-def _rows(inputs: Sequence[Tensor]) -> list[dict[str, Any]]:
-    row: dict[str, Any] = {}
-    for tensor in inputs:  # the common request, checked as `_rows_of_columns` would, but without its lists
-        data = tensor.data
-        if tensor.shape != _ONE or len(data) != 1 or type(data[0]) not in _ELEMENTS.get(tensor.datatype, ()):
-            return _rows_of_columns(inputs)
-        row[tensor.name] = data[0]
-    return [row] if row and len(row) == len(inputs) else _rows_of_columns(inputs)
-
-
-def _rows_of_columns(inputs: Sequence[Tensor]) -> list[dict[str, Any]]:
-    columns = {tensor.name: _column(tensor) for tensor in inputs}
-    if len(columns) != len(inputs):
-        names = [tensor.name for tensor in inputs]
-        doubled = next(name for name in names if names.count(name) > 1)
-        raise WrongInput(doubled, "one tensor", "several of that name")
-    if not columns:
-        raise BadInput("inputs is empty; send one tensor for each column")
-    if len({len(values) for values in columns.values()}) > 1:
-        first = inputs[0]
-        odd = next(tensor for tensor in inputs if tensor.shape[0] != first.shape[0])
-        raise WrongInput(odd.name, f"as long as {first.name!r}, {first.shape[0]}", f"{odd.shape[0]}")
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
-def _column(tensor: Tensor) -> list[Any]:
-    shape, data = tensor.shape, tensor.data
-    if len(shape) != 1:
-        data = _flat(tensor)
-    if len(data) != shape[0]:
-        raise WrongInput(tensor.name, f"{shape[0]} elements, as its shape says", str(len(data)))
-    accepted = _ELEMENTS.get(tensor.datatype)
-    if accepted is None:
-        raise WrongInput(tensor.name, f"of datatype {', '.join(_ELEMENTS)}", repr(tensor.datatype)[:40])
-    if not accepted.issuperset(map(type, data)):
-        stranger = next(each for each in data if type(each) not in accepted)
-        raise WrongInput(tensor.name, f"{tensor.datatype} elements", repr(stranger)[:40])
-    return data
-
-
-def _flat(tensor: Tensor) -> list[Any]:
-    if len(tensor.shape) != 2 or tensor.shape[1] != 1:
-        raise WrongInput(tensor.name, "of shape [n] or [n, 1], one tensor for each column", str(tensor.shape))
-    if all(isinstance(each, list) and len(each) == 1 for each in tensor.data):
-        return [each[0] for each in tensor.data]
-    return tensor.data
+    return InferResponse(answer.model, answer.version, answer.id, parameters, outputs)

@@ -6,27 +6,44 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from esteira.serving.http import features, models, push
+from esteira.serving.access.roles import (
+    ADMIN,
+    DEFAULT_MODEL,
+    EVERY_MODEL,
+    NO_MODEL,
+    NOBODY,
+    OBSERVE,
+    PREDICT,
+    REPORT,
+)
+from esteira.serving.http import features, models, push, repository
 from esteira.serving.http.exposition import metrics_text
 from esteira.serving.http.invocations import invoke
 from esteira.serving.http.labels import post_labels
+from esteira.serving.http.model_openapi import model_openapi
 from esteira.serving.http.oip import infer
+from esteira.serving.http.openapi import openapi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from esteira.serving.gateway import Gateway
-    from esteira.serving.http.messages import Request, Response
+    from esteira.serving.http.messages import Pending, Request, Response
 
-    Handler = Callable[[Gateway, Request], Response]
+    Handler = Callable[[Gateway, Request], Response | Pending]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What answers on a path: a handler for each method, in a protocol."""
+    """What answers on a path: a handler for each method, in a protocol.
+
+    One that does not say whom it answers answers only administrators whose key is for every model.
+    """
 
     protocol: str  # oip, mlflow, features, labels, push or metrics: how errors look, and a metric's label
     handlers: Mapping[str, Handler]
+    need: str = ADMIN  # the role that a caller needs
+    about: str = EVERY_MODEL  # the model that a caller's key must be for, or what stands for models
     model: str = ""
     version: str = ""
     view: str = ""
@@ -34,26 +51,35 @@ class Route:
     waits: bool = False  # for the disk, before it answers
 
 
-_SERVER = Route("oip", {"GET": models.server})
-_PING = Route("mlflow", {"GET": models.ping})
+_SERVER = Route("oip", {"GET": models.server}, PREDICT, NO_MODEL)
+_PING = Route("mlflow", {"GET": models.ping}, NOBODY)
 _FIXED = {
     "/v2": _SERVER,
     "/v2/": _SERVER,
-    "/v2/health/live": Route("oip", {"GET": models.live}),
-    "/v2/health/ready": Route("oip", {"GET": models.ready}),
-    "/invocations": Route("mlflow", {"POST": invoke}),
+    "/v2/health/live": Route("oip", {"GET": models.live}, NOBODY),
+    "/v2/health/ready": Route("oip", {"GET": models.ready}, NOBODY),
+    "/v2/repository/index": Route("oip", {"POST": repository.index}, OBSERVE, NO_MODEL),
+    "/invocations": Route("mlflow", {"POST": invoke}, PREDICT, DEFAULT_MODEL),
     "/ping": _PING,
     "/health": _PING,
-    "/version": Route("mlflow", {"GET": models.version}),
-    "/features": Route("features", {"GET": features.views, "POST": features.read}),
-    "/push": Route("push", {"GET": push.tables}),
-    "/labels": Route("labels", {"POST": post_labels}),
-    "/metrics": Route("metrics", {"GET": metrics_text}),
+    "/version": Route("mlflow", {"GET": models.version}, PREDICT, NO_MODEL),
+    "/features": Route("features", {"GET": features.views, "POST": features.read}, PREDICT),
+    "/push": Route("push", {"GET": push.tables}, REPORT, NO_MODEL),
+    "/labels": Route("labels", {"POST": post_labels}, REPORT, NO_MODEL),  # of predictions, by their ids
+    # Of a thousand models it is megabytes of text: written beside the event loop, not on it.
+    "/metrics": Route("metrics", {"GET": metrics_text}, OBSERVE, waits=True),
+    "/openapi.json": Route("oip", {"GET": openapi}, NOBODY),
 }
 _OF_MODEL: Mapping[str, Mapping[str, Handler]] = {
     "": {"GET": models.model},
     "ready": {"GET": models.model_ready},
     "infer": {"POST": infer},
+    "openapi.json": {"GET": model_openapi},
+}
+_NEEDS = {"openapi.json": OBSERVE}  # a role other than to predict
+_OF_REPOSITORY: Mapping[str, Mapping[str, Handler]] = {
+    "load": {"POST": repository.load},
+    "unload": {"POST": repository.unload},
 }
 _OF_VIEW: Mapping[str, Handler] = {"GET": features.read_one, "POST": features.read_view}
 _OF_TABLE: Mapping[str, Handler] = {"POST": push.post_rows}
@@ -70,6 +96,8 @@ def resolve(path: str) -> Route | None:
         return _FIXED[path]
     if path.startswith(("/features/", "/push/")):
         return _resolve_named(path)
+    if path.startswith("/v2/repository/models/"):
+        return _resolve_change(path)
     if not path.startswith("/v2/models/"):
         return None
     name, *rest = path.removeprefix("/v2/models/").split("/")
@@ -79,7 +107,7 @@ def resolve(path: str) -> Route | None:
     verb = "/".join(rest)
     if not name or verb not in _OF_MODEL or (rest and not verb):
         return None
-    return Route("oip", _OF_MODEL[verb], name, version)
+    return Route("oip", _OF_MODEL[verb], _NEEDS.get(verb, PREDICT), name, name, version)
 
 
 def _resolve_named(path: str) -> Route | None:
@@ -87,5 +115,33 @@ def _resolve_named(path: str) -> Route | None:
     if not name or "/" in name:
         return None
     if room == "push":
-        return Route("push", _OF_TABLE, table=name, waits=True)
-    return Route("features", _OF_VIEW, view=name)
+        return Route("push", _OF_TABLE, REPORT, NO_MODEL, table=name, waits=True)
+    return Route("features", _OF_VIEW, PREDICT, view=name)
+
+
+def _resolve_change(path: str) -> Route | None:
+    name, _, verb = path.removeprefix("/v2/repository/models/").partition("/")
+    if not name or verb not in _OF_REPOSITORY:
+        return None
+    return Route("oip", _OF_REPOSITORY[verb], ADMIN, name, name, waits=True)
+
+
+def template_of(path: str, route: Route) -> str:
+    """A path with names for what callers chose, so that it can be told of; empty when nothing is there.
+
+    >>> template_of("/v2/models/late/versions/3/infer", resolve("/v2/models/late/versions/3/infer"))
+    '/v2/models/{model}/versions/{version}/infer'
+    """
+    chosen = [
+        (name, value)
+        for name, value in (("model", route.model), ("view", route.view), ("table", route.table))
+        if value
+    ]
+    if not chosen:
+        return path if path in _FIXED else ""
+    parts = path.split("/")
+    first = parts.index("models") + 1 if route.model else 2
+    parts[first] = f"{{{chosen[0][0]}}}"
+    if route.version:
+        parts[first + 2] = "{version}"
+    return "/".join(parts)

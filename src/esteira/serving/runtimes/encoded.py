@@ -17,6 +17,7 @@ class EncodedRuntime:
 
     def __init__(self, encodings: Encodings, native: Runtime) -> None:
         self._encodings, self._native = encodings, native
+        self.is_exact = native.is_exact
 
     def predict_row(self, row: list[float]) -> float:
         return self._native.predict_row(self._encodings.encode_row(row))

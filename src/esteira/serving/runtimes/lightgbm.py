@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import struct
 import threading
 from functools import cache
@@ -20,13 +19,12 @@ from weakref import finalize
 import numpy as np
 
 from esteira.base.errors import CorruptArtifact
+from esteira.serving.runtimes.tree_text import PAYLOAD, check_classes, check_columns, check_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from esteira.registry.bundle import Model
-
-PAYLOAD = "model.txt"
 
 _NORMAL, _FLOAT64, _ROW_MAJOR, _ALL_TREES = 0, 1, 1, -1
 _PARAMETERS = b"num_threads=1 verbosity=-1"
@@ -60,32 +58,18 @@ def _check(code: int) -> None:
         raise CorruptArtifact(PAYLOAD, "a model that LightGBM can read", reason)
 
 
-def _check_whole(text: bytes) -> None:
-    # The library reads beyond the end of a truncated text and ends the process.
-    sizes = re.search(rb"^tree_sizes=([0-9 ]*)$", text, re.MULTILINE)
-    at = text.find(b"\nTree=0\n") + 1
-    for number, size in enumerate(sizes[1].split() if sizes and at else ()):
-        if not text.startswith(b"Tree=%d\n" % number, at):
-            raise CorruptArtifact(PAYLOAD, f"tree {number} at byte {at}", repr(text[at : at + 20]))
-        at += int(size)
-    if not sizes or not text.startswith(b"end of trees\n", at):
-        raise CorruptArtifact(PAYLOAD, "a whole LightGBM model", f"{len(text)} bytes without its last tree")
-
-
 class _Booster:
     """A loaded model; freed with the last thing that uses it."""
 
     def __init__(self, text: bytes) -> None:
-        _check_whole(text)
+        check_whole(text)
         self.handle, trees = ctypes.c_void_p(), ctypes.c_int()
         _check(
             _library().LGBM_BoosterLoadModelFromString(text, ctypes.byref(trees), ctypes.byref(self.handle))
         )
         finalize(self, _library().LGBM_BoosterFree, self.handle)
         self.columns = self._number("LGBM_BoosterGetNumFeature")
-        classes = self._number("LGBM_BoosterGetNumClasses")
-        if classes != 1:  # each class writes a score, and there is room for one
-            raise CorruptArtifact(PAYLOAD, "one score per row", f"{classes}")
+        check_classes(self._number("LGBM_BoosterGetNumClasses"))
 
     def _number(self, function: str) -> int:
         found = ctypes.c_int()
@@ -119,11 +103,11 @@ class _FastRow:
 class LightgbmRuntime:
     """A binary classifier from LightGBM's text format. Raises: CorruptArtifact."""
 
+    is_exact = True
+
     def __init__(self, model: Model) -> None:
         self._booster = _Booster(model.files.get(PAYLOAD, b""))
-        expected = len(model.signature.columns)
-        if self._booster.columns != expected:
-            raise CorruptArtifact(PAYLOAD, f"{expected} columns", f"{self._booster.columns}")
+        check_columns(len(model.signature.columns), self._booster.columns)
         self._local = threading.local()
         self._predict_one = _predict_one()
 

@@ -18,7 +18,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # a part of scikit-learn
 
 from esteira.base.errors import BadInput
+from esteira.registry.additive import agreed_terms
 from esteira.registry.bundle import SKOPS_TYPES, Model
+from esteira.registry.terms import TERMS
 from esteira.training.encodings import prepare
 from esteira.training.examples import read_examples
 from esteira.training.options import with_options
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from esteira.registry.signature import Signature
     from esteira.training.encodings import Encoding
@@ -81,6 +84,7 @@ class SklearnTrainer:
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)  # told in the facts
             pipeline.fit(prepared.examples.matrix, prepared.examples.labels)
+            files = _files(pipeline, prepared.examples.matrix)
         iterations = int(pipeline["model"].n_iter_[0])
         facts = {
             **asdict(chosen),
@@ -92,7 +96,7 @@ class SklearnTrainer:
             "iterations": iterations,
             "converged": iterations < chosen.max_iterations,
         }
-        return Model("sklearn", signature, {PAYLOAD: _native(pipeline)}, facts, prepared.encodings)
+        return Model("sklearn", signature, files, facts, prepared.encodings)
 
 
 def _columns(signature: Signature) -> Any:  # noqa: ANN401 - scikit-learn ships no types
@@ -108,6 +112,12 @@ def _columns(signature: Signature) -> Any:  # noqa: ANN401 - scikit-learn ships 
         ],
         sparse_threshold=1.0,
     )
+
+
+def _files(pipeline: Any, matrix: NDArray[np.float64]) -> dict[str, bytes]:  # noqa: ANN401 - of scikit-learn
+    """The pipeline, and the sum that it is, compared on what it learnt from: a gateway serves that file."""
+    terms = agreed_terms(pipeline, lambda rows: pipeline.predict_proba(rows)[:, 1], matrix)
+    return {PAYLOAD: _native(pipeline)} | ({} if terms is None else {TERMS: terms.to_bytes()})
 
 
 def _native(pipeline: Any) -> bytes:  # noqa: ANN401 - of scikit-learn

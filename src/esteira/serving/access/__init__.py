@@ -1,0 +1,1 @@
+"""Who may ask what of a gateway: keys, roles, and the guard before every handler."""

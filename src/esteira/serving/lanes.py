@@ -1,0 +1,202 @@
+"""The waiting lines of heavy models: a request waits only while its model is busy, and then in company.
+
+A lane starts what comes when it is idle: nobody waits for others to come. What came while it was busy goes in
+one call, as long as joining pays; a model whose cost is all in its rows gets one request after the other.
+Whoever would wait beyond its deadline, or find the line full, is refused at once.
+Lanes belong to the thread of an event loop; only the models' calls leave it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from esteira.base.errors import EsteiraError
+from esteira.serving.work import score_together
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Executor
+
+    from esteira.serving.costs import Cost
+    from esteira.serving.gateway import Asked
+    from esteira.serving.live.arms import LoadedArm
+    from esteira.serving.telemetry.metrics import Metrics
+    from esteira.serving.work import Scored, Work
+
+INLINE_S = 0.0005  # a call that costs less is done at once: handing it over would cost as much
+MOST_ROWS = 1_024  # in one joined call
+_APART = frozenset(("pyfunc",))
+_PAYS = 0.1  # the least share of a call that joining another row must save
+_PROBE = 64  # every so many calls join all the same: else nobody would see that it pays by now
+
+
+class Refused(EsteiraError):
+    """A request that is not taken in, so that those that were are answered in time."""
+
+    def __init__(self, status: int, reason: str, retry_after_s: int, why: str) -> None:
+        super().__init__(f"{reason}; come back after {retry_after_s} s, or ask another gateway")
+        self.status, self.retry_after_s, self.why = status, retry_after_s, why
+        self.headers = (("retry-after", str(retry_after_s)),)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    loaded: LoadedArm
+    work: Work
+    done: asyncio.Future[Scored]
+    until: float  # monotonic seconds: its deadline
+
+
+class Lane:
+    """The line of one version; it holds the version only while somebody waits for it."""
+
+    def __init__(self, model: str, cost: Cost, metrics: Metrics, threads: Executor, parallel: int) -> None:
+        self._labels, self._cost, self._metrics = (model,), cost, metrics
+        self._threads, self._parallel = threads, parallel
+        self._waiting: deque[_Waiting] = deque()
+        self._rows = self._running = self._calls = 0  # rows: that wait or run
+        self._waiting_rows = 0
+
+    @property
+    def length(self) -> int:
+        """Requests that wait."""
+        return len(self._waiting)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call runs."""
+        return self._running > 0
+
+    def wait_s(self) -> float:
+        """The seconds that one more request would wait before its model is asked, as far as is known."""
+        if self._running < self._parallel:
+            return 0.0
+        cost = self._cost
+        calls = 1 if self._pays() else max(len(self._waiting) + self._running, 1)
+        return (cost.fixed * calls + cost.per_row * self._rows) / self._parallel
+
+    def put(self, loaded: LoadedArm, work: Work, until: float) -> asyncio.Future[Scored]:
+        """Take work in; the future gives what was scored."""
+        waiting = _Waiting(loaded, work, asyncio.get_running_loop().create_future(), until)
+        self._waiting.append(waiting)
+        self._rows += work.rows
+        self._waiting_rows += work.rows
+        if self._running < self._parallel:
+            self._start()
+        self._show()
+        return waiting.done
+
+    def _pays(self) -> bool:
+        # Until the cost is known calls of several sizes are made, which tell it.
+        return not self._cost.is_fitted or self._cost.gain > _PAYS
+
+    def _start(self) -> None:
+        together = self._take()
+        if not together:
+            return
+        self._call(together)
+
+    def _call(self, together: list[_Waiting]) -> None:
+        self._running += 1
+        loaded, works = together[0].loaded, [each.work for each in together]
+        self._metrics.batch_rows.observe(self._labels, sum(work.rows for work in works))
+        call = asyncio.get_running_loop().run_in_executor(self._threads, score_together, loaded, works)
+        call.add_done_callback(lambda done: self._finish(together, done))
+
+    def _take(self) -> list[_Waiting]:
+        """The next call: the first that is still wanted, and what may go with it."""
+        self._calls += 1
+        joins = self._pays() or self._calls % _PROBE == 0
+        together: list[_Waiting] = []
+        rows, now = 0, monotonic()
+        while self._waiting:
+            first = self._waiting[0]
+            if first.done.done() or first.until < now:
+                self._drop(self._next())
+            elif not together or (
+                joins and rows + first.work.rows <= MOST_ROWS and together[0].work.joins(first.work)
+            ):
+                together.append(self._next())
+                rows += first.work.rows
+            else:
+                break
+        return together
+
+    def _next(self) -> _Waiting:
+        first = self._waiting.popleft()
+        self._waiting_rows -= first.work.rows
+        return first
+
+    def _drop(self, late: _Waiting) -> None:
+        self._rows -= late.work.rows
+        if not late.done.done():
+            late.done.set_exception(Refused(503, "the request waited beyond its deadline", 1, "late"))
+
+    def _finish(self, together: Sequence[_Waiting], call: asyncio.Future[list[Scored]]) -> None:
+        self._running -= 1
+        rows = sum(each.work.rows for each in together)
+        self._rows -= rows
+        failure = call.exception()
+        if failure is not None and len(together) > 1:  # one of them may be at fault: each alone
+            self._rows += rows
+            for each in together:
+                self._call([each])
+            return
+        if failure is None:
+            scored = call.result()
+            self._cost.observe(rows, sum(each.seconds for each in scored))
+            for each, result in zip(together, scored, strict=True):
+                if not each.done.done():
+                    each.done.set_result(result)
+        elif not together[0].done.done():
+            together[0].done.set_exception(failure)
+        if self._waiting and self._running < self._parallel:
+            self._start()
+        self._show()
+
+    def _show(self) -> None:
+        self._metrics.queue_depth.set(self._labels, self._waiting_rows)
+
+
+class Lanes:
+    """The lanes of a worker, made when a version is first found to be heavy."""
+
+    def __init__(self, threads: Executor, metrics: Metrics, *, parallel: int, most_waiting: int) -> None:
+        self._threads, self._metrics = threads, metrics
+        self._parallel, self._most_waiting = parallel, most_waiting
+        self._lanes: WeakKeyDictionary[LoadedArm, Lane] = WeakKeyDictionary()
+
+    @property
+    def length(self) -> int:
+        """Requests that wait or whose model is being asked, as far as calls are of one request."""
+        return sum(lane.length + lane.is_busy for lane in self._lanes.values())
+
+    def is_heavy(self, loaded: LoadedArm, work: Work) -> bool:
+        """Whether scoring would hold up the other requests of the event loop.
+
+        A model in a process of its own may hang, and so may one whose cost nobody knows yet.
+        """
+        cost = loaded.cost.of(work.rows)
+        return not 0.0 < cost <= INLINE_S or loaded.platform in _APART
+
+    async def score(self, asked: Asked, work: Work, deadline_s: float) -> Scored:
+        """Ask the model when its turn has come. Raises: Refused, and what the model raises."""
+        loaded = asked.loaded
+        lane = self._lanes.get(loaded)
+        if lane is None:
+            lane = Lane(asked.model, loaded.cost, self._metrics, self._threads, self._parallel)
+            self._lanes[loaded] = lane
+        if lane.length >= self._most_waiting:
+            raise Refused(429, f"{lane.length} requests wait for this model", 1, "full")
+        wait = lane.wait_s()
+        if wait > deadline_s:
+            after = max(math.ceil(wait - deadline_s), 1)
+            reason = f"it would wait {wait:.3g} s, and its deadline is {deadline_s:.3g} s"
+            raise Refused(503, reason, after, "late")
+        return await lane.put(loaded, work, monotonic() + deadline_s)

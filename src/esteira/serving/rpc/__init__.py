@@ -1,0 +1,1 @@
+"""The gateway over gRPC, an extra in a process of its own."""

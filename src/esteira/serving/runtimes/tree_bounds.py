@@ -1,0 +1,75 @@
+"""The trees of scikit-learn as they come from a file: its C code follows their branches without looking.
+
+A branch to a node that is not there would read memory that belongs to others; one that leads back would never
+end. Nodes stand behind their parents in every tree that scikit-learn grows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from esteira.base.errors import CorruptArtifact
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def check_trees(estimator: Any, payload: str) -> None:  # noqa: ANN401 - of scikit-learn
+    """Hold every tree inside an estimator to its own bounds. Raises: CorruptArtifact."""
+    waiting, seen = [(estimator, 0)], {}
+    while waiting:
+        found, columns = waiting.pop()
+        columns = getattr(found, "n_features_in_", columns)
+        if id(found) in seen or isinstance(found, str | bytes | int | float):
+            continue
+        seen[id(found)] = found  # held, so that no other object gets its number
+        kind = type(found).__name__
+        if kind in _CHECKS and not _CHECKS[kind](found, columns):
+            raise CorruptArtifact(payload, "trees whose branches lead to their nodes", kind)
+        waiting += [(each, columns) for each in _inside(found)]
+
+
+def _inside(found: Any) -> list[Any]:  # noqa: ANN401
+    if isinstance(found, dict):
+        return [*found.values()]
+    if isinstance(found, list | tuple):
+        return [*found]
+    if isinstance(found, np.ndarray):
+        return found.ravel().tolist() if found.dtype == object else []
+    return [*getattr(found, "__dict__", {}).values()]
+
+
+def _is_sound(tree: Any, columns: int) -> bool:  # noqa: ANN401 - sklearn.tree._tree.Tree
+    splits = tree.children_left != -1
+    return (
+        len(tree.children_left) == len(tree.value)
+        and bool((splits == (tree.children_right != -1)).all())
+        and _lead_on(splits, tree.children_left, tree.children_right)
+        and _are_columns(tree.feature[splits], min(columns, tree.n_features))
+    )
+
+
+def _is_sound_predictor(predictor: Any, columns: int) -> bool:  # noqa: ANN401 - of histogram boosting
+    nodes = predictor.nodes
+    splits = nodes["is_leaf"] == 0
+    sets = nodes["bitset_idx"][splits & (nodes["is_categorical"] != 0)]
+    return (
+        len(nodes) > 0
+        and _lead_on(splits, nodes["left"].astype(np.int64), nodes["right"].astype(np.int64))
+        and _are_columns(nodes["feature_idx"][splits], columns)
+        and bool((sets < len(predictor.raw_left_cat_bitsets)).all())
+    )
+
+
+def _lead_on(splits: NDArray[np.bool_], left: NDArray[np.int64], right: NDArray[np.int64]) -> bool:
+    own = np.flatnonzero(splits)
+    return all(bool(((to[own] > own) & (to[own] < len(splits))).all()) for to in (left, right))
+
+
+def _are_columns(features: NDArray[np.int64], columns: int) -> bool:
+    return bool(((features >= 0) & (features < columns)).all())
+
+
+_CHECKS = {"Tree": _is_sound, "TreePredictor": _is_sound_predictor}

@@ -1,0 +1,105 @@
+"""Universal Binary JSON, as far as XGBoost writes it: read to its end before the library reads it.
+
+The library ends the process on some files that were cut short, or asks for all memory.
+Source: ubjson.org, draft 12.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from esteira.base.errors import BadInput
+
+_NUMBERS = {
+    b"i": struct.Struct(">b"),
+    b"U": struct.Struct(">B"),
+    b"I": struct.Struct(">h"),
+    b"l": struct.Struct(">i"),
+    b"L": struct.Struct(">q"),
+    b"d": struct.Struct(">f"),
+    b"D": struct.Struct(">d"),
+}
+_WHOLE = frozenset(b"iUIlL")
+_CONSTANTS = {b"Z": None, b"T": True, b"F": False}
+_DEEPEST = 64
+
+
+class MalformedUbjson(BadInput):
+    """Bytes that are no whole UBJSON document."""
+
+    def __init__(self, expected: str, at: int) -> None:
+        super().__init__(f"UBJSON needs {expected} at byte {at}; save the model again")
+        self.expected, self.at = expected, at
+
+
+def decode(content: bytes) -> Any:  # noqa: ANN401 - as of JSON
+    """The document; an array of numbers of one type becomes its length, as nobody here asks for the numbers.
+
+    Raises: MalformedUbjson.
+    >>> decode(b"{i\\x01ai\\x07i\\x01b[$d#i\\x01\\x00\\x00\\x00\\x00}")
+    {'a': 7, 'b': 1}
+    """
+    reader = _Reader(content)
+    value = reader.value(reader.take(1), 0)
+    if reader.at != len(content):
+        raise MalformedUbjson("its end", reader.at)
+    return value
+
+
+class _Reader:
+    def __init__(self, content: bytes) -> None:
+        self.content, self.at = content, 0
+
+    def take(self, count: int) -> bytes:
+        taken = self.content[self.at : self.at + count]
+        if count < 0 or len(taken) < count:
+            raise MalformedUbjson(f"{count} bytes, {len(taken)} are left,", self.at)
+        self.at += count
+        return taken
+
+    def value(self, mark: bytes, depth: int) -> Any:  # noqa: ANN401 - as of JSON
+        if mark in _NUMBERS:
+            number = _NUMBERS[mark]
+            return number.unpack(self.take(number.size))[0]
+        if mark in _CONSTANTS:
+            return _CONSTANTS[mark]
+        if mark == b"S":
+            return self.text()
+        if mark not in (b"{", b"[") or depth == _DEEPEST:
+            raise MalformedUbjson("a value", self.at - 1)
+        return self.members(depth) if mark == b"{" else self.elements(depth)
+
+    def text(self) -> str:
+        return self.take(self.length()).decode(errors="replace")
+
+    def length(self) -> int:
+        mark = self.take(1)
+        if mark[0] not in _WHOLE:
+            raise MalformedUbjson("a length", self.at - 1)
+        return int(self.value(mark, 0))
+
+    def members(self, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while self.content[self.at : self.at + 1] != b"}":
+            name = self.text()
+            found[name] = self.value(self.take(1), depth + 1)
+        self.at += 1
+        return found
+
+    def elements(self, depth: int) -> list[Any] | int:
+        mark = self.take(1)
+        if mark == b"$":
+            kind = self.take(1)
+            if kind not in _NUMBERS or self.take(1) != b"#":
+                raise MalformedUbjson("an array of numbers", self.at - 1)
+            count = self.length()
+            self.take(count * _NUMBERS[kind].size)
+            return count
+        found = []
+        if mark == b"#":
+            return [self.value(self.take(1), depth + 1) for _ in range(self.length())]
+        while mark != b"]":
+            found.append(self.value(mark, depth + 1))
+            mark = self.take(1)
+        return found

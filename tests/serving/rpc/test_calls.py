@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.serving.rpc.callers import Asking, inference, message
+from tests.serving.worlds import World, tree_model
+
+from esteira.base.errors import CheckFailed, StorageUnwritable
+from esteira.registry.tensors import DTYPES
+from esteira.serving.lanes import Refused
+from esteira.serving.live.arms import FeaturesUnreadable
+from esteira.serving.live.availability import ModelUnavailable, NotLoaded
+from esteira.serving.rpc.calls import Refusal
+from esteira.serving.rpc.service import METHODS, Call
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROW = {"miles": np.array([100.0]), "carrier": np.array(["UA"], dtype=object)}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    world.deploy(tree_model(-1.0))
+    return world
+
+
+@pytest.fixture
+def asking(world: World) -> Asking:
+    return Asking(world)
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "said"),
+    [
+        (ModelUnavailable("late", "corrupt"), "UNAVAILABLE", "corrupt"),
+        (FeaturesUnreadable("moved"), "UNAVAILABLE", "moved"),
+        (Refused(429, "7 requests wait", 1, "full"), "RESOURCE_EXHAUSTED", "come back after 1 s"),
+        (Refused(503, "it would wait", 1, "late"), "UNAVAILABLE", "it would wait"),
+        (StorageUnwritable("/srv/secret", "full"), "UNAVAILABLE", "a store that the gateway needs"),
+        (CheckFailed("no"), "UNAVAILABLE", "a store that the gateway needs"),
+        (ZeroDivisionError("secret"), "INTERNAL", "internal error"),
+    ],
+)
+def test_an_error_is_a_status_that_tells_no_secret(
+    world: World, raised: Exception, status: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(world.gateway, "ask", fail)
+    refusal = Asking(world).ask("ModelInfer", inference(ROW))
+    assert refusal.status == status
+    assert said in refusal.message
+    assert "secret" not in refusal.message
+
+
+def test_a_call_whose_deadline_is_over_is_not_scored(world: World) -> None:
+    refusal = Asking(world).ask("ModelInfer", inference(ROW), left_s=0.0)
+    assert refusal.status == "DEADLINE_EXCEEDED"
+    assert world.predictions.records == []
+
+
+def test_a_server_that_is_ending_refuses_what_may_be_asked_elsewhere(world: World) -> None:
+    asking = Asking(world)
+    asking.calls.is_ending = True
+    refusal = asking.ask("ModelInfer", inference(ROW))
+    assert (refusal.status, world.predictions.records) == ("UNAVAILABLE", [])
+    assert asking.calls.turned_away == 1
+
+
+def test_every_call_is_counted_by_its_model_or_by_none(world: World) -> None:
+    asking = Asking(world)
+    asking.ask("ServerLive")
+    asking.ask("ModelInfer", inference(ROW))
+    asking.ask("ModelInfer", inference(ROW))
+    asking.ask("ModelInfer", inference(ROW, model_name="made-up"))
+    asking.ask("ModelInfer", inference(ROW), left_s=0.0)
+    counted = world.metrics.read()["esteira_requests_total"]
+    assert counted == {
+        ("", "", "", "grpc", "OK"): [1.0],
+        ("late", "1", "champion", "grpc", "OK"): [2.0],
+        ("", "", "", "grpc", "NOT_FOUND"): [1.0],
+        ("", "", "", "grpc", "DEADLINE_EXCEEDED"): [1.0],
+    }
+    seconds = world.metrics.read()["esteira_request_duration_seconds"]
+    assert sum(seconds["late", "grpc"][:-1]) == 2.0
+
+
+def test_a_model_that_is_not_in_memory_is_brought_in_and_asked_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking, asked, brought = Asking(world), world.gateway.ask, []
+
+    def ask(*given_: Any) -> Any:
+        if not brought:
+            raise NotLoaded("late")
+        return asked(*given_)
+
+    monkeypatch.setattr(world.gateway, "ask", ask)
+    monkeypatch.setattr(world.live, "bring", brought.append, raising=False)
+    assert asking.ask("ModelInfer", inference(ROW)).model_name == "late"
+    assert brought == ["late"]
+
+
+def test_a_heavy_model_is_asked_in_its_lane_and_refuses_who_cannot_wait(world: World) -> None:
+    asking = Asking(world)
+    loaded = world.gateway.model("late").champion
+    for _ in range(50):
+        loaded.cost.observe(1, 0.05)
+    assert asking.lanes.is_heavy(loaded, _work(world))
+    assert asking.ask("ModelInfer", inference(ROW)).model_name == "late"
+
+    async def many() -> list[bytes | Refusal]:
+        content = inference(ROW).SerializeToString()
+        calls = (asking.calls.answer(Call("ModelInfer", {}), content, 5.0) for _ in range(30))
+        return list(await asyncio.gather(*calls))
+
+    answers = asyncio.run(many())
+    refused = [each for each in answers if isinstance(each, Refusal)]
+    assert {each.status for each in refused} == {"RESOURCE_EXHAUSTED"}
+    assert len(answers) - len(refused) >= 9
+    assert len(world.predictions.records) == len(answers) - len(refused) + 1
+    assert world.metrics.read()["esteira_requests_refused_total"] == {("late", "full"): [float(len(refused))]}
+
+
+def _work(world: World) -> Any:
+    from esteira.serving.rpc.inference import infer
+
+    return infer(world.gateway, inference(ROW), {}).work
+
+
+tensors = st.tuples(
+    st.sampled_from(["miles", "carrier", "gust", "x"]),
+    st.sampled_from([*DTYPES, "FP8"]),
+    st.lists(st.integers(0, 3) | st.integers(-(2**63), 2**63 - 1), max_size=3),
+    st.binary(max_size=40),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(tensors, max_size=4), st.integers(0, 4))
+def test_no_tensor_whatever_it_holds_is_an_internal_error(asking: Asking, sent: list[Any], raws: int) -> None:
+    request = message("ModelInferRequest", model_name="late")
+    for name, datatype, shape, raw in sent:
+        request.inputs.add(name=name, datatype=datatype, shape=shape)
+        if len(request.raw_input_contents) < raws:
+            request.raw_input_contents.append(raw)
+    answer = asking.ask("ModelInfer", request)
+    assert not isinstance(answer, Refusal) or answer.status == "INVALID_ARGUMENT", answer
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.sampled_from([100.0, 1e308, -0.0, float("inf"), float("nan")]), max_size=3), st.booleans())
+def test_no_number_is_an_internal_error(asking: Asking, miles: list[float], raw: bool) -> None:  # noqa: FBT001
+    sent = {"miles": np.array(miles), "carrier": np.array(["UA"] * len(miles), dtype=object)}
+    answer = asking.ask("ModelInfer", inference(sent, raw=raw))
+    assert not isinstance(answer, Refusal) or answer.status == "INVALID_ARGUMENT", answer
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sampled_from([*METHODS]), st.binary(max_size=100))
+def test_no_bytes_are_an_internal_error(asking: Asking, method: str, content: bytes) -> None:
+    answer = asking.ask(method, content)
+    known = {"INVALID_ARGUMENT", "NOT_FOUND", "UNAUTHENTICATED"}
+    assert not isinstance(answer, Refusal) or answer.status in known, answer

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from esteira.base.errors import CorruptArtifact
+from esteira.serving.runtimes.tree_bounds import check_trees
+
+
+def fitted(estimator: Any) -> Any:
+    drawn = np.random.default_rng(0)
+    matrix = drawn.normal(size=(200, 4))
+    return estimator.fit(matrix, (matrix[:, 0] > 0).astype(int))
+
+
+def test_what_scikit_learn_grew_is_sound() -> None:
+    for estimator in (
+        RandomForestClassifier(3, random_state=0),
+        GradientBoostingClassifier(n_estimators=3),
+        HistGradientBoostingClassifier(max_iter=3),
+        LogisticRegression(),
+    ):
+        check_trees(fitted(make_pipeline(estimator)), "model.skops")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("left_child", 10_000), ("right_child", -7), ("left_child", 0), ("feature", 4)]
+)
+def test_a_branch_that_leads_elsewhere_is_found_in_a_forest(field: str, value: int) -> None:
+    forest = fitted(RandomForestClassifier(3, random_state=0))
+    tree = forest.estimators_[1].tree_
+    state = tree.__getstate__()
+    nodes = state["nodes"].copy()
+    nodes[field][0] = value
+    tree.__setstate__({**state, "nodes": nodes})
+    with pytest.raises(CorruptArtifact, match="branches"):
+        check_trees(make_pipeline(forest), "model.skops")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("left", 10_000), ("right", 0), ("feature_idx", 4), ("feature_idx", -1)]
+)
+def test_a_branch_that_leads_elsewhere_is_found_in_histogram_boosting(field: str, value: int) -> None:
+    boosted = fitted(HistGradientBoostingClassifier(max_iter=3))
+    boosted._predictors[2][0].nodes[field][0] = value
+    with pytest.raises(CorruptArtifact, match="branches"):
+        check_trees(boosted, "model.skops")
+
+
+def test_a_category_without_its_set_is_found() -> None:
+    boosted = fitted(HistGradientBoostingClassifier(max_iter=1))
+    nodes = boosted._predictors[0][0].nodes
+    nodes["is_categorical"][0], nodes["bitset_idx"][0] = 1, 5
+    with pytest.raises(CorruptArtifact, match="branches"):
+        check_trees(boosted, "model.skops")

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esteira.serving.costs import Cost
+
+SECONDS = st.floats(1e-6, 1.0)
+CALLS = st.lists(st.tuples(st.integers(1, 2_000), SECONDS), min_size=1, max_size=60)
+
+
+@given(st.floats(1e-5, 0.1), st.floats(1e-6, 1e-3), st.lists(st.integers(1, 500), min_size=2, max_size=50))
+def test_the_line_of_calls_that_lie_on_one_is_found(fixed: float, per_row: float, rows: list[int]) -> None:
+    cost = Cost()
+    for each in [*rows, 1, 1_000]:
+        cost.observe(each, fixed + per_row * each)
+    assert abs(cost.of(200) - (fixed + per_row * 200)) <= 1e-6 + 1e-3 * (fixed + per_row * 200)
+
+
+@given(CALLS)
+def test_no_cost_is_negative_whatever_was_measured(calls: list[tuple[int, float]]) -> None:
+    cost = Cost()
+    for rows, seconds in calls:
+        cost.observe(rows, seconds)
+        assert cost.fixed >= 0
+        assert cost.per_row >= 0
+        assert 0 <= cost.gain <= 1
+
+
+@given(st.integers(1, 500), SECONDS)
+def test_calls_of_one_size_give_its_mean(rows: int, seconds: float) -> None:
+    cost = Cost()
+    for _ in range(20):
+        cost.observe(rows, seconds)
+    assert abs(cost.of(rows) - seconds) < 1e-9 + 1e-6 * seconds
+
+
+def test_a_model_that_became_slower_is_known_to_be_so_after_some_hundred_calls() -> None:
+    cost = Cost()
+    for _ in range(1_000):
+        cost.observe(1, 0.001)
+    for _ in range(600):
+        cost.observe(1, 0.010)
+    assert 0.009 < cost.of(1) < 0.011
+
+
+def test_what_joining_saves_is_the_fixed_part() -> None:
+    fixed, rows = Cost(), Cost()
+    for each in (1, 10, 100):
+        fixed.observe(each, 0.01)
+        rows.observe(each, 0.001 * each)
+    assert fixed.gain > 0.9
+    assert rows.gain < 0.05
+    assert Cost().of(10) == Cost().gain == 0.0
