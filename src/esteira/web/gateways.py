@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from esteira.serving.address import url_of
 from esteira.serving.draining import is_draining
 from esteira.serving.live.agreement import living_workers
+from esteira.serving.telemetry.readings import GUESTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from esteira.base.settings import Settings
 
 _PID = re.compile(r"w(\d+)")
-_OF_OTHERS = "rpc_"  # the files that a gRPC process, which may be older, links into the folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _since(folder: Path) -> datetime | None:
     Some of the files are never written again after that, so the oldest tells.
     """
     try:
-        own = (each for each in folder.iterdir() if not each.name.startswith(_OF_OTHERS))
+        own = (each for each in folder.iterdir() if not each.name.startswith(GUESTS))
         oldest = min((each.stat().st_mtime for each in own), default=None)
     except FileNotFoundError:
         return None

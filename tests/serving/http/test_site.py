@@ -276,3 +276,12 @@ def test_the_guard_is_asked_before_anything_is_read(world: World) -> None:
         assert response.status == 401
         assert response.headers == (("www-authenticate", "Bearer"),)
     assert len(world.predictions.records) == before
+
+
+def test_a_failure_after_the_model_was_found_is_counted_as_that_models(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.deploy(tree_model(-1.0))
+    world.live.models["late"].champion.runtime = None  # whatever breaks in a model
+    assert world.post(PATHS[0], GOOD).status == 500
+    counted = world.metrics.read()["esteira_requests_total"]
+    assert counted[("late", "1", "champion", "oip", "500")] == [1.0]

@@ -57,6 +57,7 @@ def _graph(estimator: Any, rows: Any) -> bytes:  # noqa: ANN401 - of scikit-lear
         reason = " ".join(str(unknown).split())[:200]
         raise NotConvertible(NAME, f"skl2onnx says: {reason}") from unknown
     graph.producer_version = ""  # else another version gives other bytes for the same graph
+    graph.opset_import.sort(key=lambda each: each.domain)  # they come out of a set
     content: bytes = graph.SerializeToString(deterministic=True)
     return content
 

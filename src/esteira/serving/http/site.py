@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from esteira.serving.access.guard import Guard
-    from esteira.serving.gateway import Gateway
+    from esteira.serving.gateway import Asked, Gateway
     from esteira.serving.http.messages import Headers
     from esteira.serving.telemetry.port import Observer
     from esteira.serving.work import Scored
@@ -48,6 +48,7 @@ class Call(msgspec.Struct, gc=False):
     size: int  # bytes of its body
     started: float  # perf_counter seconds
     caller: Caller = ANYBODY
+    asked: Asked | None = None  # once a model was found
 
 
 class Begun(msgspec.Struct, gc=False):
@@ -98,7 +99,10 @@ class Site:
             if may_wait and isinstance(raised, NotLoaded):
                 raise
             return self._answered(call, self._of_error(route, told_to(call.caller, raised)))
-        return Begun(call, found) if isinstance(found, Pending) else self._answered(call, found)
+        if isinstance(found, Pending):
+            call.asked = found.asked
+            return Begun(call, found)
+        return self._answered(call, found)
 
     def bring(self, model: str) -> None:
         """Bring a model into memory, if that can be; asking again says why it could not."""
@@ -181,13 +185,13 @@ class Site:
 
     def _answered(self, call: Call, response: Response) -> Response:
         """Count the answer, and tell whoever watches."""
-        metrics, answer, protocol = self.gateway.metrics, response.answer, call.route.protocol
-        if answer is None:  # names that come from outside are no labels: there is no end to them
+        metrics, asked, protocol = self.gateway.metrics, call.asked, call.route.protocol
+        if asked is None:  # names that come from outside are no labels: there is no end to them
             metrics.requests.add(("", "", "", protocol, str(response.status)))
         else:
-            who = answer.model, answer.version, answer.arm, protocol, str(response.status)
+            who = asked.model, asked.loaded.version, asked.arm, protocol, str(response.status)
             metrics.requests.add(who)
-            metrics.request_seconds.observe((answer.model, protocol), perf_counter() - call.started)
+            metrics.request_seconds.observe((asked.model, protocol), perf_counter() - call.started)
         if self._observers:
             exchange = self._exchange(call, response)
             for each in self._observers:

@@ -44,7 +44,7 @@ class Counters:
                 *self.folder.glob("*.names"),
             ):  # what is found, then what finds it
                 try:
-                    os.link(path, gateway / f"{self._name}{path.suffix}")
+                    os.link(path, gateway / f"{self._name}-{path.name}")  # a name of this process alone
                 except (FileExistsError, FileNotFoundError):  # it is there; or the gateway has just gone
                     continue
                 except OSError as refused:
@@ -61,7 +61,8 @@ class Counters:
     def _forget(self) -> None:
         for gateway in self._served():
             for suffix in (".names", ".values"):  # first what makes the other found
-                (gateway / f"{self._name}{suffix}").unlink(missing_ok=True)
+                for path in gateway.glob(f"{self._name}-*{suffix}"):
+                    path.unlink(missing_ok=True)
 
     def _complain(self, gateway: Path, refused: OSError) -> None:
         if not self._complained:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Slots = NDArray[np.intp]
 
 
+GUESTS = "rpc_"  # the files that a gRPC process, which may be older than the gateway, links into its folder
 _NONE = np.empty(0, np.intp)
 
 
@@ -60,10 +61,14 @@ class Readings:
             return self._layout.named(totals.tolist())
 
     def living(self) -> int:
-        """How many workers count now."""
+        """How many workers of the gateway count now; others that count in its folder are none of them."""
         with self._reading:
             self._find_workers()
-            return sum(source.cells.is_alive() for source in self._sources.values())
+            return sum(
+                source.cells.is_alive()
+                for name, source in self._sources.items()
+                if not name.startswith(GUESTS)
+            )
 
     def _find_workers(self) -> None:
         for path in sorted(self._folder.glob("*.names")) if self._folder is not None else ():
