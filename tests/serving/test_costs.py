@@ -52,3 +52,9 @@ def test_what_joining_saves_is_the_fixed_part() -> None:
     assert fixed.gain > 0.9
     assert rows.gain < 0.05
     assert Cost().of(10) == Cost().gain == 0.0
+
+
+def test_a_call_without_rows_teaches_nothing() -> None:
+    cost = Cost()
+    cost.observe(0, 1.0)
+    assert (cost.of(1), cost.is_fitted) == (0.0, False)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.serving.worlds import PLAIN, VIEWED
 
 from esteira.base.errors import BadInput
-from esteira.registry.signature import Column, Signature
+from esteira.registry.signature import Column, Signature, ViewRef
 from esteira.serving.decoders import RowDecoder
 from esteira.serving.http.formats import rows_of_json
 
@@ -124,3 +124,21 @@ def test_keys_of_views_are_read_by_name() -> None:
 )
 def test_the_rest_is_for_the_general_way(body: bytes) -> None:
     assert RowDecoder(NUMBERS).numbers(body) is None
+
+
+def test_a_column_that_is_the_key_of_a_view_keeps_the_type_that_it_came_with() -> None:
+    view = ViewRef("sales", ("store",), ("mean",))
+    columns = (Column("store"), Column("sales__mean", view="sales"))
+    body = b'{"instances": [{"store": 12}]}'
+    signature = Signature(columns, "y", (view,))
+    assert (
+        repr(RowDecoder(signature).values(body)) == repr(rows_of_json(body, signature)) == "[{'store': 12}]"
+    )
+
+
+@pytest.mark.parametrize("name", ['width "in"', "back\\slash", "new\nline", "tab\t"])
+def test_a_column_of_an_odd_name_is_for_the_general_way(name: str) -> None:
+    signature = Signature((Column(name),), "y")
+    body = json.dumps({"instances": [{name: 1}]}).encode()
+    assert RowDecoder(signature).numbers(body) is None
+    assert rows_of_json(body, signature) == [{name: 1}]

@@ -131,3 +131,26 @@ def test_tensors_that_are_not_the_models_are_refused_by_name(
 def test_a_tensor_that_is_not_there_is_named() -> None:
     with pytest.raises(WrongInput, match="'name' must be a tensor of BYTES, found nothing"):
         checked_tensors(PIXELS, {"pixels": GOOD["pixels"]})
+
+
+def test_outputs_that_are_not_row_by_row_are_dealt_to_nobody_else() -> None:
+    class Hits(Sums):
+        """As many hits as there are numbers above zero, whatever the rows."""
+
+        def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+            return {"hits": inputs["x"][inputs["x"] > 0]}
+
+    works = [
+        TensorsWork({"x": np.array(rows)}, is_batched=True)
+        for rows in ([[1, -1], [-1, -1]], [[2, 3], [-1, -1]])
+    ]
+    found = score_together(Hits(), works)
+    assert [each.outputs["hits"].tolist() for each in found if each.outputs] == [[1], [2, 3]]
+    assert math.isnan(found[0].scores[0])
+    assert found[1].scores == [2.0, 3.0]
+
+
+def test_rows_without_numbers_are_not_endless() -> None:
+    empty = TensorSignature((TensorSpec("x", "FP32", (-1, -1)),), (TensorSpec("y", "FP32", (-1, -1)),))
+    with pytest.raises(BadInput, match="at most 50000 rows"):
+        checked_tensors(empty, {"x": np.zeros((10**9, 0), "float32")})

@@ -92,9 +92,12 @@ def _key(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        return path.read_text(encoding="utf-8").strip()
+        key = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as unreadable:
         raise BadInput(f"the key file {path} cannot be read: {unreadable}") from unreadable
+    if not key:
+        raise BadInput(f"the key file {path} is empty; write into it what `esteira keys add` showed")
+    return key
 
 
 @contextmanager

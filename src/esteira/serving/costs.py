@@ -28,7 +28,9 @@ class Cost:
         return self.fixed + self.per_row * rows
 
     def observe(self, rows: int, seconds: float) -> None:
-        """Learn from a call."""
+        """Learn from a call; one without rows tells nothing."""
+        if rows < 1:
+            return
         self._weight = self._weight * _FORGET + 1.0
         self._n = self._n * _FORGET + rows
         self._nn = self._nn * _FORGET + rows * rows

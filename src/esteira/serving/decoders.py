@@ -54,6 +54,8 @@ class RowDecoder:
         return [dict(zip(self.fields, each, strict=True)) for each in cells]
 
     def _cells(self, body: bytes) -> list[Cells] | None:
+        if not self._is_nameable:
+            return None
         try:
             asked = self._decoder.decode(body)
         except _UNREADABLE:
@@ -73,8 +75,15 @@ class RowDecoder:
         return None if split.index is not None and len(split.index) != len(rows) else rows
 
     @cached_property
+    def _is_nameable(self) -> bool:
+        """Whether msgspec can look for every field: it compares names as they stand in the JSON."""
+        return all(name.isprintable() and not {*name} & {'"', "\\"} for name in self.fields)
+
+    @cached_property
     def _decoder(self) -> msgspec.json.Decoder[Any]:
-        types = [_type_of(column) for column in self._signature.request_columns]
+        # A key of a view keeps the type that it came with: the views' own rules say what it may be.
+        keys = {key for view in self._signature.views for key in view.keys}
+        types = [Any if c.name in keys else _type_of(c) for c in self._signature.request_columns]
         types += [Any] * len(self._signature.keys)
         positional: Any = tuple[tuple(types)]  # type: ignore[misc] # made here
         names = {f"c{place}": name for place, name in enumerate(self.fields)}

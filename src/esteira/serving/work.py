@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from esteira.registry.signature import Signature
-    from esteira.registry.tensors import TensorSignature
+    from esteira.registry.tensors import TensorSignature, TensorSpec
     from esteira.serving.runtimes.port import Runtime, TensorRuntime
 
 MOST_ROWS = 50_000  # of one request; a few megabytes of JSON can hold millions
@@ -152,20 +152,23 @@ def checked_tensors(
     for name in inputs:
         if name not in known:
             raise UnknownName("tensor", name[:80], known)
-    checked: dict[str, NDArray[Any]] = {}
-    for spec in tensors.inputs:
-        array = inputs.get(spec.name)
-        if array is None:
-            raise WrongInput(spec.name, f"a tensor of {spec.datatype}", "nothing")
-        if array.dtype != np.dtype(spec.dtype):
-            raise WrongInput(spec.name, f"of datatype {spec.datatype}", str(array.dtype))
-        if not spec.fits(array.shape):
-            raise WrongInput(spec.name, f"of shape {[*spec.shape]}, -1 for any", f"{[*array.shape]}")
-        checked[spec.name] = np.ascontiguousarray(array) if array.ndim else array
-    if tensors.is_batched and len({len(array) for array in checked.values()}) > 1:
+    checked = {spec.name: _checked(spec, inputs.get(spec.name)) for spec in tensors.inputs}
+    if tensors.is_batched:
         sizes = {name: len(array) for name, array in checked.items()}
-        raise BadInput(f"tensors differ in their number of rows: {sizes}")
+        refuse_many(max(sizes.values()))
+        if len({*sizes.values()}) > 1:
+            raise BadInput(f"tensors differ in their number of rows: {sizes}")
     return checked
+
+
+def _checked(spec: TensorSpec, array: NDArray[Any] | None) -> NDArray[Any]:
+    if array is None:
+        raise WrongInput(spec.name, f"a tensor of {spec.datatype}", "nothing")
+    if array.dtype != np.dtype(spec.dtype):
+        raise WrongInput(spec.name, f"of datatype {spec.datatype}", str(array.dtype))
+    if not spec.fits(array.shape):
+        raise WrongInput(spec.name, f"of shape {[*spec.shape]}, -1 for any", f"{[*array.shape]}")
+    return np.ascontiguousarray(array) if array.ndim else array
 
 
 def score_together(loaded: Version, works: Sequence[Work]) -> list[Scored]:
@@ -175,6 +178,8 @@ def score_together(loaded: Version, works: Sequence[Work]) -> list[Scored]:
     counts = [work.rows for work in works]
     whole = _joined(works).score(loaded)
     ends = np.cumsum(counts).tolist()
+    if any(len(output) != ends[-1] for output in (whole.outputs or {}).values()):
+        return [work.score(loaded) for work in works]  # its outputs are not row by row
     total = max(ends[-1], 1)
     return [
         Scored(
@@ -199,7 +204,7 @@ def _joined(works: Sequence[Work]) -> Work:
 def _firsts(outputs: Mapping[str, NDArray[Any]], rows: int) -> list[float]:
     """One number for each row, for the log and the monitors; NaN where the first output has none."""
     first = next(iter(outputs.values()))
-    if first.dtype == object or first.size < rows or not rows:
+    if first.dtype == object or not rows or first.size < rows or first.size % rows:
         return [float("nan")] * rows
     firsts: list[float] = first.reshape(rows, -1)[:, 0].astype(np.float64).tolist()
     return firsts

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from esteira.base.errors import BadInput
 from esteira.registry.columns import WrongInput
 from esteira.registry.signature import Column, Signature
 from esteira.serving.http.columns import Tensor, matrix_of, rows_of
@@ -45,7 +46,7 @@ def test_whole_numbers_in_a_matrix_become_numbers() -> None:
         ([[1, 2]], "1 rows of 3 elements"),
         ([[1, 2, 3], [4, 5, 6]], "1 rows of 3 elements"),
         (None, "1 rows of 3 elements"),
-        ([1, "b", 3], "'x1' must be a number, found 'b'"),
+        ([1, "b", 3], "'x' must be FP64 elements, found 'b'"),
         ([1, None, 3], "'x1' must be a number, found nothing"),
         ([1, float("nan"), 3], "'x1' must be a finite number"),
     ],
@@ -71,3 +72,22 @@ def test_columns_come_as_json_and_as_bytes_side_by_side() -> None:
 def test_a_tensor_without_data_is_named() -> None:
     with pytest.raises(WrongInput, match="'miles' must be a tensor with data"):
         rows_of([tensor("miles", [1], None)], {})
+
+
+@pytest.mark.parametrize(
+    ("data", "datatype", "said"),
+    [
+        ([1, 10**400, 3], "FP64", "too large"),
+        ([1, True, 3], "FP64", "FP64 elements, found True"),
+        ([1, 1.5, 3], "INT64", "INT64 elements, found 1.5"),
+        ([1, 2, 3], "FOO", "of datatype"),
+    ],
+)
+def test_elements_of_a_matrix_are_of_its_datatype(data: list[Any], datatype: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        matrix_of(tensor("x", [1, 3], data, datatype), None, THREE)
+
+
+def test_a_matrix_has_no_more_rows_than_a_request_may() -> None:
+    with pytest.raises(BadInput, match="at most 50000 rows"):
+        matrix_of(tensor("x", [60_000, 3], None), np.zeros((60_000, 3), "uint8"), THREE)

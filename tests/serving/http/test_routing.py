@@ -104,3 +104,8 @@ def test_a_path_with_a_model_is_about_that_model() -> None:
         route = resolve(path)
         assert route is not None
         assert route.about == route.model == "late"
+
+
+def test_a_path_that_is_too_long_leads_nowhere_and_is_not_kept() -> None:
+    assert resolve("/v2/models/" + "m" * 2_000 + "/infer") is not None
+    assert resolve("/v2/models/" + "m" * 3_000 + "/infer") is None

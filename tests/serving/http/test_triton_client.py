@@ -133,3 +133,8 @@ def test_what_does_not_fit_is_told_to_the_client(
 ) -> None:
     with pytest.raises(InferenceServerException, match=said):
         client.infer(model, inputs)
+
+
+def test_a_batch_of_no_rows_has_no_answers(client: InferenceServerClient) -> None:
+    result = client.infer("doubling", [given("pixels", np.zeros((0, 2, 3)), "FP32", binary=True)])
+    assert result.as_numpy("twice").shape == (0, 2, 3)

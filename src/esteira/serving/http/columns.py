@@ -63,18 +63,25 @@ def matrix_of(tensor: Tensor, array: NDArray[Any] | None, signature: Signature) 
     """
     columns = signature.columns
     rows, width = tensor.shape
+    refuse_many(rows)
     if width != len(columns) or width < 2 or any(column.kind != "number" for column in columns):
         return None
     if array is not None and array.dtype.kind in "biuf":
         vectors: list[list[float]] = array.astype("float64").tolist()
     else:
         vectors = _nested(tensor, rows, width)
-    if any(column.optional for column in columns):
-        return [signature.encode_row(dict(zip(signature.names, row, strict=True))) for row in vectors]
-    for row in vectors:
-        if not all(type(each) is float and each - each == 0.0 for each in row):
-            return [signature.encode_row(dict(zip(signature.names, each, strict=True))) for each in vectors]
-    return vectors
+    is_plain = not any(column.optional for column in columns) and all(
+        type(each) is float and each - each == 0.0 for row in vectors for each in row
+    )
+    return vectors if is_plain else [_encoded(row, signature) for row in vectors]
+
+
+def _encoded(row: Sequence[Any], signature: Signature) -> list[float]:
+    """A row that needs the rules, and the words, of its columns. Raises: WrongInput, BadInput."""
+    try:
+        return signature.encode_row(dict(zip(signature.names, row, strict=True)))
+    except OverflowError as huge:
+        raise BadInput(f"a number is too large: {huge}; the limit is about 1.8e308") from huge
 
 
 def _nested(tensor: Tensor, rows: int, width: int) -> list[list[Any]]:
@@ -83,9 +90,21 @@ def _nested(tensor: Tensor, rows: int, width: int) -> list[list[Any]]:
         nested = data
     else:
         nested = [data[start : start + width] for start in range(0, len(data), width)]
+    name = tensor.name[:80]
     if len(nested) != rows or any(not isinstance(row, list) or len(row) != width for row in nested):
-        raise WrongInput(tensor.name[:80], f"{rows} rows of {width} elements, as its shape says", "others")
+        raise WrongInput(name, f"{rows} rows of {width} elements, as its shape says", "others")
+    for row in nested:
+        _refuse_elements(name, tensor.datatype, row)
     return nested
+
+
+def _refuse_elements(name: str, datatype: str, data: Sequence[Any]) -> None:
+    accepted = _ELEMENTS.get(datatype)
+    if accepted is None:
+        raise WrongInput(name, f"of datatype {', '.join(_ELEMENTS)}", repr(datatype)[:40])
+    if not accepted.issuperset(map(type, data)):
+        stranger = next(each for each in data if type(each) not in accepted)
+        raise WrongInput(name, f"{datatype} elements", repr(stranger)[:40])
 
 
 def _rows_of_columns(tensors: Sequence[Tensor], arrays: Mapping[str, NDArray[Any]]) -> list[dict[str, Any]]:
@@ -120,10 +139,5 @@ def _column(tensor: Tensor, array: NDArray[Any] | None) -> list[Any]:
         data = [each[0] for each in data]
     if len(data) != shape[0]:
         raise WrongInput(name, f"{shape[0]} elements, as its shape says", str(len(data)))
-    accepted = _ELEMENTS.get(tensor.datatype)
-    if accepted is None:
-        raise WrongInput(name, f"of datatype {', '.join(_ELEMENTS)}", repr(tensor.datatype)[:40])
-    if not accepted.issuperset(map(type, data)):
-        stranger = next(each for each in data if type(each) not in accepted)
-        raise WrongInput(name, f"{tensor.datatype} elements", repr(stranger)[:40])
+    _refuse_elements(name, tensor.datatype, data)
     return data

@@ -91,7 +91,8 @@ def infer(gateway: Gateway, request: Request) -> Pending:
         raise BadInput(f"parameters.key must be a text, found {str(key)[:40]!r}")
     asked = gateway.ask(request.model, infer.id, key, request.version)
     _check_outputs(asked.loaded, infer.outputs)
-    work = _work(gateway, asked, infer.inputs, raw)
+    arrays = {} if header is None else arrays_of(infer.inputs, raw)
+    work = _work(gateway, asked, infer.inputs, arrays)
     if asked.loaded.tensors is None and not infer.parameters and not infer.outputs:
         return Pending(asked, work, _reply_scores)
     return Pending(asked, work, partial(_reply, infer))
@@ -104,17 +105,26 @@ def _check_outputs(loaded: LoadedArm, outputs: Sequence[Requested]) -> None:
             raise UnknownName("output", output.name[:80], known)
 
 
-def _work(gateway: Gateway, asked: Asked, inputs: Sequence[Tensor], raw: bytes) -> Work:
+def _work(
+    gateway: Gateway, asked: Asked, inputs: Sequence[Tensor], arrays: Mapping[str, NDArray[Any]]
+) -> Work:
     loaded = asked.loaded
-    arrays = arrays_of(inputs, raw) if raw else {}
     if loaded.tensors is not None:
+        _refuse_doubled(inputs)
         given = {tensor.name: _array(tensor) for tensor in inputs if tensor.name not in arrays}
-        return loaded.tensors_work(given | arrays)
+        return loaded.tensors_work({**given, **arrays})
     if loaded.decoder.is_direct and len(inputs) == 1 and len(inputs[0].shape) == 2:
         vectors = matrix_of(inputs[0], arrays.get(inputs[0].name), loaded.signature)
         if vectors is not None:
             return ColumnsWork(vectors)
     return ColumnsWork(gateway.encode(asked, rows_of(inputs, arrays)))
+
+
+def _refuse_doubled(inputs: Sequence[Tensor]) -> None:
+    names = [tensor.name for tensor in inputs]
+    for name in names:
+        if names.count(name) > 1:
+            raise WrongInput(name[:80], "one tensor", "several of that name")
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:

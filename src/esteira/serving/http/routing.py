@@ -85,13 +85,20 @@ _OF_VIEW: Mapping[str, Handler] = {"GET": features.read_one, "POST": features.re
 _OF_TABLE: Mapping[str, Handler] = {"POST": push.post_rows}
 
 
-@lru_cache(maxsize=4096)
+_LONGEST = 2_048  # characters of a path that leads somewhere: those that were asked for are kept in memory
+
+
 def resolve(path: str) -> Route | None:
     """The route of a path; None when there is none.
 
     >>> resolve("/v2/models/late/versions/3/infer").version
     '3'
     """
+    return _resolved(path) if len(path) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _resolved(path: str) -> Route | None:
     if path in _FIXED:
         return _FIXED[path]
     if path.startswith(("/features/", "/push/")):

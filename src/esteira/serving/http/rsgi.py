@@ -157,9 +157,9 @@ class RsgiApplication:
                     return None
                 chunks.append(chunk)
         except Exception:  # noqa: BLE001 - the server's own: the sender has gone
-            del self._bodies[exchange]
-            mend = "the body ended before its length; send it whole"
-            self._send(exchange, self.site.refused(scope.method, scope.path, scope.headers, 400, mend))
+            if self._bodies.pop(exchange, None) is not None:
+                mend = "the body ended before its length; send it whole"
+                self._send(exchange, self.site.refused(scope.method, scope.path, scope.headers, 400, mend))
         return b"".join(chunks)
 
     def _beat(self, loop: AbstractEventLoop, expected: float) -> None:

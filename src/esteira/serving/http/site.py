@@ -117,7 +117,7 @@ class Site:
         except Exception as raised:  # noqa: BLE001 - as above
             return self.fail(begun, raised)
         loaded.calls += 1
-        if not loaded.calls & _SAMPLE:
+        if work.rows > 1 or not loaded.calls & _SAMPLE:
             loaded.cost.observe(work.rows, scored.seconds)
         return self.finish(begun, scored)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from esteira.base.errors import BadInput
 from esteira.base.optional import load
-from esteira.serving.access.guard import access_mode
+from esteira.serving.access.guard import access_mode, warn_if_open
 from esteira.serving.audits import refuse_unknown
 from esteira.serving.door import listening, main
 from esteira.serving.rpc.counters import Counters
@@ -30,6 +30,7 @@ def run(settings: Settings, port: int | None, audit: str = "") -> None:
     if port is None and not asked:
         raise BadInput("no port for gRPC; set grpc_port under [gateway] in esteira.toml, or give --port")
     access_mode(gateway)
+    warn_if_open(gateway)
     refuse_unknown(audit)
     pair = tls_pair(settings)
     tls = (pair[1].read_bytes(), pair[0].read_bytes()) if pair else None

@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from esteira.base.errors import BadInput, EsteiraError, NotFound
+from esteira.serving.access.guard import told_to
 from esteira.serving.lanes import Refused
 from esteira.serving.live.availability import NotLoaded
 from esteira.serving.rpc.messages import INFERENCE
@@ -87,7 +88,7 @@ class Calls:
             try:
                 response = await self._answer(call, content, left_s)
             except Exception as raised:  # noqa: BLE001 - a door: nothing passes it but a response
-                response = self.refusal(raised)
+                response = self.refusal(told_to(call.caller, raised))
         seconds = perf_counter() - started
         self._count(call, response.status if isinstance(response, Refusal) else "OK", seconds)
         if self._observers:

@@ -83,7 +83,10 @@ class InferenceService:
         call.caller = self.guard.caller(method.need, NO_MODEL, call.headers)  # before anything is read
         request = parse(f"{call.method}Request", content)
         if method.model_field:
-            self.guard.caller(method.need, getattr(request, method.model_field), call.headers)
+            name = getattr(request, method.model_field)
+            if "/" in name:  # as no path could name it; with a slash begin the guard's own words
+                raise NotFound("model", name[:80], "the name of a model holds no slash")
+            self.guard.caller(method.need, name, call.headers)
         answer = method.handler(self, request, call)
         if isinstance(answer, Pending):
             return answer

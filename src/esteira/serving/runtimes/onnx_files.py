@@ -73,6 +73,8 @@ def _parts(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
+        if tag >> 32:  # a reader that drops the upper bits would see another field than we do
+            raise ValueError(f"a field has the number {tag >> 3}")
         wire = tag & 7
         if wire == _VARINT:
             _, at = _varint(message, at)
