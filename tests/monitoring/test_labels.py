@@ -29,7 +29,11 @@ def _labels(labels: list[Label]) -> pa.Table:
 
 
 @given(NUMBERS, LABELS, st.randoms())
-def test_each_prediction_gets_the_label_that_holds(numbers: list[int], labels: list[Label], random) -> None:  # noqa: ANN001
+def test_each_prediction_gets_the_label_that_holds(
+    numbers: list[int],
+    labels: list[Label],
+    random,  # noqa: ANN001 - hypothesis makes its class
+) -> None:
     holds: dict[str, Label] = {}
     order = [(x.revision, x.ingested_at, x.observed_at, x.value) for x in labels]
     for _, label in sorted(zip(order, labels, strict=True), key=lambda pair: pair[0]):

@@ -53,7 +53,7 @@ class Closable(Protocol):
         ({"a": {"b": [1.5]}}, Mapping[str, Mapping[str, list[float]]]),
         (None, None),
         (None, Optional[int]),  # noqa: UP045 - the old spelling is understood too
-        (2, Union[int, str]),  # noqa: UP007
+        (2, Union[int, str]),  # noqa: UP007 - and this one
         ("a", int | str),
         ("red", Literal["red", "blue"]),
         (Colour.RED, Colour),

@@ -74,8 +74,9 @@ def test_what_varies_and_beats_noise_by_some_method_is_kept() -> None:
 
 def test_a_column_that_hardly_varies_is_dropped_whatever_others_say() -> None:
     made = report()
-    hopeless = SelectionReport("late", 2000, 7, ("x",), (Verdict("x", "variance", 1, 0.0, False, "same"),))  # noqa: FBT003
-    praised = Verdict("x", "permutation", 1, 0.5, True, "better", noise=0.1)  # noqa: FBT003
+    constant = Verdict("x", "variance", 1, 0.0, False, "same")  # noqa: FBT003 - a row of the report
+    hopeless = SelectionReport("late", 2000, 7, ("x",), (constant,))
+    praised = Verdict("x", "permutation", 1, 0.5, True, "better", noise=0.1)  # noqa: FBT003 - another
     assert SelectionReport("late", 2000, 7, ("x",), (*hopeless.verdicts, praised)).kept == ()
     assert "nearly constant: 2000 of 2000 rows" in verdict(made, "variance", "same").reason
 

@@ -14,7 +14,7 @@ from esteira.base.records import PredictedRows
 from esteira.monitoring.segments import SegmentWriter, folder_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -168,7 +168,9 @@ def vectors_of(predictions: pa.Table, width: int) -> NDArray[np.float64]:
     return matrix
 
 
-def _columns(payloads: Sequence[bytes], decode: Any, schema: pa.Schema) -> list[Sequence[Any]]:  # noqa: ANN401
+def _columns(
+    payloads: Sequence[bytes], decode: Callable[[bytes], list[Any]], schema: pa.Schema
+) -> list[Sequence[Any]]:
     try:
         rows = [row for payload in payloads for row in decode(payload)]
     except msgspec.MsgspecError as wrong:

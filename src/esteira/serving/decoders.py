@@ -105,7 +105,7 @@ class RowDecoder:
         )
         # Rows without names have one reading where all columns are numbers: the order of the signature.
         is_matrix = len(types) > 1 and set(types) == {float}
-        rows: Any = list[row | positional] if is_matrix else list[row]  # type: ignore[valid-type]
+        rows: Any = list[row | positional] if is_matrix else list[row]  # type: ignore[valid-type] # made here
         body: list[Any] = [
             ("dataframe_split", split | UnsetType, UNSET),
             ("dataframe_records", list[row] | UnsetType, UNSET),  # type: ignore[valid-type] # made here

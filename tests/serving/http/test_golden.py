@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import pytest
 from tests.serving.worlds import World
 
@@ -165,7 +166,6 @@ def test_ping_health_and_version_are_mlflows_to_the_byte(worlds: dict[str, World
 
 def summing(tensors: TensorSignature) -> Model:
     """What the models of tensors in the corpus do: add up each row, as an ONNX graph."""
-    onnx = pytest.importorskip("onnx")
     helper, double = onnx.helper, onnx.TensorProto.DOUBLE
     inputs, nodes, constants = [], [], []
     for spec in tensors.inputs:
@@ -189,7 +189,6 @@ def summing(tensors: TensorSignature) -> Model:
 
 @pytest.fixture(scope="module")
 def tensor_worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
-    pytest.importorskip("onnxruntime")
     opened = {}
     for name, tensors in TENSORS.items():
         opened[name] = World(tmp_path_factory.mktemp(name))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import numpy as np
+import pandas as pd
 import pytest
+from mlflow.pyfunc.scoring_server import client as clients
 from tests.serving.worlds import deployment, project, tree_model, tree_score
 
 from esteira.pipelines.artifacts import ArtifactStore
@@ -19,9 +22,6 @@ if TYPE_CHECKING:
     from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
 pytestmark = pytest.mark.slow
-pd = pytest.importorskip("pandas")
-np = pytest.importorskip("numpy")
-clients = pytest.importorskip("mlflow.pyfunc.scoring_server.client")
 
 LOW, HIGH = tree_score(-1.0), tree_score(3.0)
 NUMBERS = Signature((Column("miles"), Column("gust")), "late")

@@ -158,7 +158,11 @@ def test_no_tensor_whatever_it_holds_is_an_internal_error(asking: Asking, sent: 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.sampled_from([100.0, 1e308, -0.0, float("inf"), float("nan")]), max_size=3), st.booleans())
-def test_no_number_is_an_internal_error(asking: Asking, miles: list[float], raw: bool) -> None:  # noqa: FBT001
+def test_no_number_is_an_internal_error(
+    asking: Asking,
+    miles: list[float],
+    raw: bool,  # noqa: FBT001 - drawn
+) -> None:
     sent = {"miles": np.array(miles), "carrier": np.array(["UA"] * len(miles), dtype=object)}
     answer = asking.ask("ModelInfer", inference(sent, raw=raw))
     assert not isinstance(answer, Refusal) or answer.status == "INVALID_ARGUMENT", answer

@@ -46,7 +46,10 @@ def one(name: str = "miles", datatype: str = "FP64", shape: tuple[int, ...] = (1
 
 
 @given(st.dictionaries(st.text(max_size=3), tensors(), max_size=3), st.booleans())
-def test_tensors_travel_raw_and_typed_to_the_bit(outputs: dict[str, Any], raw: bool) -> None:  # noqa: FBT001
+def test_tensors_travel_raw_and_typed_to_the_bit(
+    outputs: dict[str, Any],
+    raw: bool,  # noqa: FBT001 - drawn
+) -> None:
     response = Response()
     fill(response, outputs, raw=raw)
     read = arrays_of(asked(response))

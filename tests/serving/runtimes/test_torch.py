@@ -18,7 +18,7 @@ from esteira.serving.runtimes import open_runtime, open_tensor_runtime
 from esteira.serving.runtimes.payloads import tensors_of, torch_files
 from esteira.serving.runtimes.program import PROGRAM, WEIGHTS
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="no build of torch without CUDA could be installed")
 pytestmark = pytest.mark.slow
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from esteira.registry.tensors import TensorSpec
 from esteira.serving.runtimes.payloads import tensors_of, torch_files
 from esteira.serving.runtimes.program import PROGRAM, WEIGHTS, read_program
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="no build of torch without CUDA could be installed")
 pytestmark = pytest.mark.slow
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from esteira.serving.rpc.messages import Message
+
 # Datatype → the field of InferTensorContents that holds it; FP16 has none and must be raw.
 _FIELDS: Mapping[str, str] = {
     "BOOL": "bool_contents",
@@ -43,7 +45,7 @@ _FIELDS: Mapping[str, str] = {
 _SHARED = "shared_memory_region"  # a parameter of tensors that Triton would read from this machine's memory
 
 
-def arrays_of(request: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401 - a ModelInferRequest
+def arrays_of(request: Message) -> dict[str, NDArray[Any]]:
     """The tensors of a request by name, each in its shape.
 
     Raises: WrongInput (which names the tensor), BadInput.
@@ -64,13 +66,13 @@ def arrays_of(request: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401 - a Mode
     return found
 
 
-def _raw(tensor: Any, raw: bytes) -> NDArray[Any]:  # noqa: ANN401 - an InferInputTensor
+def _raw(tensor: Message, raw: bytes) -> NDArray[Any]:
     if tensor.contents.ListFields():
         raise MalformedTensor("in raw_input_contents, as the other inputs are", "contents too")
     return from_raw(tensor.datatype, tensor.shape, raw)
 
 
-def _typed(tensor: Any) -> NDArray[Any]:  # noqa: ANN401 - an InferInputTensor
+def _typed(tensor: Message) -> NDArray[Any]:
     count, datatype = count_of(tensor.datatype, tensor.shape), tensor.datatype
     if _SHARED in tensor.parameters:
         raise MalformedTensor("in the request, for no memory is shared here", f"the parameter {_SHARED}")
@@ -100,7 +102,7 @@ def _narrowed(values: Sequence[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return wide.astype(dtype, copy=False)
 
 
-def fill(response: Any, outputs: Mapping[str, NDArray[Any]], *, raw: bool) -> None:  # noqa: ANN401
+def fill(response: Message, outputs: Mapping[str, NDArray[Any]], *, raw: bool) -> None:
     """Put tensors into a ModelInferResponse: all raw, or all typed; FP16 makes all of them raw."""
     datatypes: Sequence[str] = [datatype_of(array) for array in outputs.values()]
     is_raw = raw or not _FIELDS.keys() >= set(datatypes)

@@ -6,7 +6,7 @@ grpc_service.proto (the repository calls, and the parameters of both); grpc/grpc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -14,6 +14,8 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from esteira.base.errors import BadInput
+
+Message: TypeAlias = Any  # of the pool below: its class is made at run time, so no type checker knows it
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

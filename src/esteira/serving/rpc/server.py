@@ -107,13 +107,13 @@ def _handlers(calls: Calls, ending: asyncio.Event) -> tuple[grpc.GenericRpcHandl
     )
 
 
-async def _answer(calls: Calls, name: str, content: bytes, context: Any) -> bytes:  # noqa: ANN401
+async def _answer(calls: Calls, name: str, content: bytes, context: Any) -> bytes:  # noqa: ANN401 - grpc ships no types
     call = Call(name, dict(context.invocation_metadata()))
     response = await calls.answer(call, content, context.time_remaining())
     return await _refuse(context, response) if isinstance(response, Refusal) else response
 
 
-async def _check(calls: Calls, content: bytes, context: Any) -> bytes:  # noqa: ANN401 - grpcio's
+async def _check(calls: Calls, content: bytes, context: Any) -> bytes:  # noqa: ANN401 - grpc ships no types - grpcio's
     try:
         return health.check(calls.service, content)
     except BadInput as wrong:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from esteira.serving.access.roles import Caller
     from esteira.serving.gateway import Answer, Gateway
     from esteira.serving.http.messages import Response
+    from esteira.serving.rpc.messages import Message
 
 EXTENSIONS = ("model_repository",)
 
@@ -56,7 +57,7 @@ class Call:
 class Method:
     """What answers a call."""
 
-    handler: Callable[[InferenceService, Any, Call], Any]
+    handler: Callable[[InferenceService, Message, Call], Any]
     need: str  # the role that it takes
     model_field: str = ""  # of the request: the model that it is about
     waits: bool = False  # for the disk or for a model to load, so it must not hold up the others
@@ -94,19 +95,19 @@ class InferenceService:
         return response
 
 
-def _server_live(_service: InferenceService, _request: Any, _call: Call) -> Any:  # noqa: ANN401
+def _server_live(_service: InferenceService, _request: Message, _call: Call) -> Message:
     return MESSAGES["ServerLiveResponse"](live=True)
 
 
-def _server_ready(service: InferenceService, _request: Any, _call: Call) -> Any:  # noqa: ANN401
+def _server_ready(service: InferenceService, _request: Message, _call: Call) -> Message:
     return MESSAGES["ServerReadyResponse"](ready=service.is_ready)
 
 
-def _server_metadata(_service: InferenceService, _request: Any, _call: Call) -> Any:  # noqa: ANN401
+def _server_metadata(_service: InferenceService, _request: Message, _call: Call) -> Message:
     return MESSAGES["ServerMetadataResponse"](name="esteira", version=VERSION, extensions=EXTENSIONS)
 
 
-def _model_ready(service: InferenceService, request: Any, _call: Call) -> Any:  # noqa: ANN401
+def _model_ready(service: InferenceService, request: Message, _call: Call) -> Message:
     """A model that nobody knows is not ready, as Triton says it; its metadata is what is not found."""
     try:
         found = service.gateway.model(request.name)
@@ -118,15 +119,15 @@ def _model_ready(service: InferenceService, request: Any, _call: Call) -> Any:  
     return MESSAGES["ModelReadyResponse"](ready=is_ready)
 
 
-def _model_metadata(service: InferenceService, request: Any, _call: Call) -> Any:  # noqa: ANN401
+def _model_metadata(service: InferenceService, request: Message, _call: Call) -> Message:
     return metadata(service.gateway, request)
 
 
-def _model_infer(service: InferenceService, request: Any, call: Call) -> Pending:  # noqa: ANN401
+def _model_infer(service: InferenceService, request: Message, call: Call) -> Pending:
     return infer(service.gateway, request, call.headers)
 
 
-def _index(service: InferenceService, request: Any, call: Call) -> Any:  # noqa: ANN401
+def _index(service: InferenceService, request: Message, call: Call) -> Message:
     _check_repository(request)
     response = MESSAGES["RepositoryIndexResponse"]()
     for each in service.gateway.live.states():
@@ -140,9 +141,9 @@ def _change(
     change: Callable[[Gateway, Request], Response],
     response: str,
     service: InferenceService,
-    request: Any,  # noqa: ANN401 - a RepositoryModelLoadRequest or …UnloadRequest
+    request: Message,
     call: Call,
-) -> Any:  # noqa: ANN401
+) -> Message:
     """A change of the repository, which is the same over HTTP: same record, same patience, same refusals."""
     _check_repository(request)
     body = _encode({"parameters": plain(request.parameters)})
@@ -154,7 +155,7 @@ def _change(
     return MESSAGES[response]()
 
 
-def _check_repository(request: Any) -> None:  # noqa: ANN401 - a message with a repository_name
+def _check_repository(request: Message) -> None:
     if request.repository_name:
         raise NotFound("repository", request.repository_name[:80], "there is one, so leave out its name")
 

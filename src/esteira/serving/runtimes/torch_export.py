@@ -15,6 +15,8 @@ from esteira.serving.runtimes.program import PROGRAM, WEIGHTS, Node, Program, na
 from esteira.serving.runtimes.torch import SIZES, operator_of, weights_file
 
 if TYPE_CHECKING:
+    Torch = Any  # an object of torch, whose types are not read here: that takes seconds
+
     from collections.abc import Iterable
 
 _DATATYPES = {f"torch.{dtype}": datatype for datatype, dtype in DTYPES.items() if datatype != "BYTES"}
@@ -34,7 +36,7 @@ class NotServable(BadInput):
         self.found = found
 
 
-def torch_files(program: Any) -> dict[str, bytes]:  # noqa: ANN401 - an ExportedProgram; torch ships no types
+def torch_files(program: Torch) -> dict[str, bytes]:
     """The files of a bundle for runtime "torch" from a `torch.export.ExportedProgram`.
 
     Equal programs give equal bytes: names of files and lines of the model's code are left out.
@@ -62,7 +64,7 @@ def torch_files(program: Any) -> dict[str, bytes]:  # noqa: ANN401 - an Exported
     }
 
 
-def _sorted_inputs(program: Any) -> tuple[dict[str, str], list[str]]:  # noqa: ANN401
+def _sorted_inputs(program: Torch) -> tuple[dict[str, str], list[str]]:
     """The placeholders that are weights, with their names there, and those that are inputs."""
     stored: dict[str, str] = {}
     inputs: list[str] = []
@@ -77,14 +79,14 @@ def _sorted_inputs(program: Any) -> tuple[dict[str, str], list[str]]:  # noqa: A
     return stored, inputs
 
 
-def _results(program: Any) -> list[str]:  # noqa: ANN401
+def _results(program: Torch) -> list[str]:
     for each in program.graph_signature.output_specs:
         if each.kind.name != "USER_OUTPUT" or type(each.arg).__name__ != "TensorArgument":
             raise NotServable(f"an output that is no tensor of its own ({each.kind.name.lower()})")
     return [each.arg.name for each in program.graph_signature.output_specs]
 
 
-def _outputs(program: Any) -> list[TensorSpec]:  # noqa: ANN401
+def _outputs(program: Torch) -> list[TensorSpec]:
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     results = _results(program)
     names = _named(program.call_spec.out_spec.unflatten([*range(len(results))]), "")
@@ -92,7 +94,7 @@ def _outputs(program: Any) -> list[TensorSpec]:  # noqa: ANN401
     return [_spec(by_place[place], values[name]) for place, name in enumerate(results)]
 
 
-def _named(structure: Any, name: str) -> list[tuple[str, int]]:  # noqa: ANN401 - what a forward returns
+def _named(structure: Torch, name: str) -> list[tuple[str, int]]:
     """A name for each leaf: keys of dicts, `output_0` in a sequence, `output` alone."""
     if isinstance(structure, int):
         return [(name or "output", structure)]
@@ -105,7 +107,7 @@ def _named(structure: Any, name: str) -> list[tuple[str, int]]:  # noqa: ANN401 
     return [found for part, each in parts for found in _named(each, part)]
 
 
-def _spec(name: str, value: Any) -> TensorSpec:  # noqa: ANN401
+def _spec(name: str, value: Torch) -> TensorSpec:
     if str(value.dtype) not in _DATATYPES:
         raise NotServable(f"{name!r} of {value.dtype}, which no client can send")
     return TensorSpec(
@@ -113,17 +115,17 @@ def _spec(name: str, value: Any) -> TensorSpec:  # noqa: ANN401
     )
 
 
-def _node(node: Any) -> Node:  # noqa: ANN401
+def _node(node: Torch) -> Node:
     kwargs = {name: _plain(each) for name, each in node.kwargs.items()}
     return Node(node.name, _operator(node.target), [_plain(each) for each in node.args], kwargs)
 
 
-def _operator(target: Any) -> str:  # noqa: ANN401
+def _operator(target: Torch) -> str:
     name = getattr(target, "__name__", "")
     return name if SIZES.get(name) is target else str(target)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - as of JSON
+def _plain(value: Torch) -> Any:  # noqa: ANN401 - a JSON value
     kind = type(value).__name__
     if value is None or isinstance(value, bool | int | str):
         return value

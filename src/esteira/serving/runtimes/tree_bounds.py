@@ -31,7 +31,7 @@ def check_trees(estimator: Any, payload: str) -> None:  # noqa: ANN401 - of scik
         waiting += [(each, columns) for each in _inside(found)]
 
 
-def _inside(found: Any) -> list[Any]:  # noqa: ANN401
+def _inside(found: object) -> list[Any]:
     if isinstance(found, dict):
         return [*found.values()]
     if isinstance(found, list | tuple):
