@@ -97,6 +97,11 @@ def changed(**change: Any) -> Model:
         "os.system",
         "torch.load",
         "aten.from_file.default",
+        "aten.sparse_coo_tensor.indices_size",
+        "aten.to_sparse.default",
+        "aten.resize.default",
+        "aten.manual_seed.default",
+        "aten.save.default",
         "aten.empty.memory_format",
         "aten.add_.Tensor",
         "aten.rand.default",
@@ -143,3 +148,16 @@ def test_the_model_runs_on_one_thread_and_without_a_gpu_on_the_processor() -> No
     runtime = open_runtime(replace(columns(), facts={"device": "cuda"}))
     assert torch.get_num_threads() == 1
     assert runtime.device == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [("pow", (10, 3_000_000)), ("mul", ([0], 10)), ("mod", ("%9d", 5)), ("add", (2**70, 1))],
+)
+def test_sizes_are_computed_of_sizes_only_and_end(name: str, sizes: tuple[Any, ...]) -> None:
+    from esteira.serving.runtimes.torch import operator_of
+
+    with pytest.raises(BadInput, match="no size"):
+        operator_of(name)(*sizes)
+    assert operator_of("mul")(3, 4) == 12
+    assert operator_of("pow")(2, 10) == 1024

@@ -35,7 +35,23 @@ if TYPE_CHECKING:
     from esteira.registry.bundle import Model
     from esteira.serving.runtimes.program import Node, Program
 
-# What sizes are computed with.
+_LARGEST = 2**63  # a size, or a number on the way to one
+_STEEPEST = 64  # exponent
+
+
+def _of_sizes(compute: Callable[..., Any]) -> Callable[..., Any]:
+    """Arithmetic as sizes need it: on other things, or without an end, it would hold up the whole process."""
+
+    def computed(*sizes: float) -> Any:  # noqa: ANN401 - a number
+        is_steep = compute is operator.pow and abs(sizes[-1]) > _STEEPEST
+        if any(not isinstance(each, int | float) or abs(each) > _LARGEST for each in sizes) or is_steep:
+            raise BadInput(f"the program computes {compute.__name__} of what is no size; export it again")
+        return compute(*sizes)
+
+    return computed
+
+
+# What sizes are computed with, as a program has it.
 SIZES: Mapping[str, Callable[..., Any]] = {
     each.__name__: each
     for each in (
@@ -51,7 +67,11 @@ _PRIVATE = frozenset(
 )
 # Random only while training, as their arguments say; a program in eval mode has them without chance.
 _SETTLED = frozenset({"gru", "lstm", "rnn_relu", "rnn_tanh", "scaled_dot_product_attention"} | _PRIVATE)
-_REFUSED = ("empty", "new_empty", "from_file", "as_strided")  # memory that nobody wrote, files, raw memory
+# Memory that nobody wrote, raw memory, files, indices that nobody checks, and what outlives the call.
+_REFUSED = (
+    *("empty", "new_empty", "resize", "as_strided", "set_", "from_file", "save", "manual_seed"),
+    *("sparse_", "_sparse", "to_sparse", "_to_sparse"),
+)
 
 
 class UnknownOperator(BadInput):
@@ -78,7 +98,7 @@ class NotOneScore(BadInput):
 def operator_of(name: str) -> Callable[..., Any]:
     """The function that a node names. Raises: UnknownOperator."""
     if name in SIZES:
-        return SIZES[name]
+        return SIZES[name] if name == "getitem" else _of_sizes(SIZES[name])
     space, _, rest = name.partition(".")
     base, _, overload = rest.partition(".")
     is_private = base.startswith("_") and base not in _PRIVATE
