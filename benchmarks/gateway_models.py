@@ -101,7 +101,7 @@ def main() -> int:
         folder = Path(scratch)
         write_models(folder)
         rows = read_rows(folder)[:1]
-        body, first = infer_body(rows[0]), bodies(rows)["frame"]
+        body, first = infer_body(rows[0]), bodies(rows)["inputs"]
         write_project(folder / "one", some_models(1))
         write_project(folder / "many", some_models(MODELS), more=f"memory_mb = {MEMORY_MB}\n")
         with (

@@ -1,6 +1,6 @@
 """Three times the load that the gateway can answer, and its end in the middle of a load.
 
-The model is heavy, 5,000 trees, so that it is the server that is short of time and not the load generator.
+The model is heavy, 20,000 trees, so that it is the server that is short of time and not the load generator.
 Goodput is what was answered 200; a refusal's time counts from when its request was sent.
 """
 
@@ -20,13 +20,13 @@ from benchmarks.parts.servers import Running
 from benchmarks.report import Figure, Report
 
 from esteira.base.settings import load_settings
-from esteira.monitoring.prediction_log import PREDICTIONS
+from esteira.monitoring.prediction_log import PREDICTIONS, predictions_table
 from esteira.monitoring.segments import folder_of, read_segments
 from esteira.registry.bundle import Model
 from esteira.serving.load.plan import Ask, LoadReport
 from esteira.serving.load.process import LoadProcess
 
-HEAVY_TREES = 5_000
+HEAVY_TREES = 20_000
 ROUNDS, SECONDS = 3, 4.0
 OVERLOAD, CONNECTIONS = 3.0, 768  # more than the gateway lets wait
 ENDINGS = 5
@@ -88,7 +88,7 @@ def logged(root: Path) -> int:
         records, cursor = read_segments(folder, PREDICTIONS, cursor)
         if not records:
             return count
-        count += len(records)
+        count += predictions_table(records).num_rows
 
 
 def main() -> int:
@@ -100,7 +100,7 @@ def main() -> int:
         root = folder / "project"
         heavy = Model("lightgbm", SIGNATURE, {"model.txt": tree_text(HEAVY_TREES).encode()})
         write_project(root, {"heavy": heavy})
-        body = bodies(read_rows(folder)[:1])["frame"]
+        body = bodies(read_rows(folder)[:1])["inputs"]
         with Running(gateway(root), folder, "heavy", body) as running:
             overload(report, running, body)
         endings(report, root, folder, body)

@@ -20,7 +20,7 @@ import lightgbm
 import numpy as np
 from benchmarks.parts.checks import SCORES
 from benchmarks.parts.gateways import SIGNATURE, gateway, write_project
-from benchmarks.parts.measuring import load, plan_for
+from benchmarks.parts.measuring import plan_for
 from benchmarks.parts.scored import NAMES, bodies, read_rows, tree_text, write_models
 from benchmarks.parts.servers import Running
 from benchmarks.report import Figure, Report
@@ -81,8 +81,8 @@ def infer_body(row: Sequence[float]) -> bytes:
     return json.dumps({"inputs": tensors}).encode()
 
 
-def plan(running: Running, rows: Sequence[Sequence[float]], rate: float, seconds: float) -> LoadPlan:
-    """The load that goes on while versions are swapped, every answer checked."""
+def plan(running: Running, rows: Sequence[Sequence[float]], rate: float | None, seconds: float) -> LoadPlan:
+    """The load that goes on while versions are swapped, every answer checked; no rate: all it takes."""
     asks = [Ask(f"/v2/models/{MODEL}/infer", infer_body(row)) for row in rows]
     check = "benchmarks.parts.checks:whole_version"
     return plan_for(running, *asks, connections=32, rate=rate, seconds=seconds, warmup_s=1.0, check=check)
@@ -114,7 +114,8 @@ def swapped(running: Running, rows: Sequence[Sequence[float]], rate: float, swap
 
 def measure(report: Report, running: Running, rows: Sequence[Sequence[float]], swapping: Swapping) -> None:
     """Before, during, after."""
-    peak = load(running, bodies([*rows[:1]])["frame"], connections=16, seconds=3.0).throughput
+    with LoadProcess(plan(running, rows, None, 3.0)) as loading:
+        peak = loading.result().throughput
     for _ in range(10):
         swapping.swap(running)
     rate = peak * SHARE
@@ -158,7 +159,7 @@ def main() -> int:
         Path(os.environ[SCORES]).write_text(json.dumps(scores), encoding="utf-8")
         root = folder / "project"
         write_project(root, {MODEL: Model("lightgbm", SIGNATURE, {"model.txt": texts[0].encode()})})
-        with Running(gateway(root), folder, MODEL, bodies(rows[:1])["frame"]) as running:
+        with Running(gateway(root), folder, MODEL, bodies(rows[:1])["inputs"]) as running:
             measure(report, running, rows, Swapping(root, texts))
     return report.finish()
 

@@ -57,4 +57,4 @@ def gateway(root: Path, name: str = "esteira", module: str = "esteira.serving") 
         serve = [sys.executable, "-m", module, "--root", str(root), "--port", str(port)]
         return [*serve, "--parent-pid", str(os.getpid())]
 
-    return Server(name, "frame", command, headers={"x-api-key": (root / _KEY).read_text(encoding="utf-8")})
+    return Server(name, "inputs", command, headers={"x-api-key": (root / _KEY).read_text(encoding="utf-8")})

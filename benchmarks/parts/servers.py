@@ -224,10 +224,8 @@ def _echo(_folder: Path, _model: str, port: int) -> Sequence[str]:
     return sys.executable, "-m", "benchmarks.parts.echo", str(port)
 
 
-MLFLOW = (
-    Server("mlflow", "inputs", _mlflow("tensor"), "mlflow"),
-    Server("mlflow_frame", "frame", _mlflow("frame"), "mlflow", models=("logreg", "lightgbm")),
-)
+MLFLOW = Server("mlflow", "inputs", _mlflow("tensor"), "mlflow")
+MLFLOW_FRAME = Server("mlflow_frame", "frame", _mlflow("frame"), "mlflow", models=("logreg", "lightgbm"))
 MODEL_SERVERS = (
     Server("bentoml", "inputs", _bento, "bentoml", environment=_bento_environment),
     Server("litserve", "inputs", script("litserve", "litserve_server.py"), "litserve"),
@@ -235,5 +233,5 @@ MODEL_SERVERS = (
     Server("ray", "inputs", script("ray", "ray_server.py"), "ray"),
 )
 FASTAPI = Server("fastapi", "inputs", script("fastapi", "fastapi_server.py"), "fastapi")
-ECHO = Server("echo", "frame", _echo)  # the bytes that ours takes
-PEERS = (*MLFLOW, *MODEL_SERVERS, FASTAPI)
+ECHO = Server("echo", "inputs", _echo)  # the bytes that ours takes
+PEERS = (MLFLOW, MLFLOW_FRAME, *MODEL_SERVERS, FASTAPI)

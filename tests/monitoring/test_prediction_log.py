@@ -14,6 +14,7 @@ from tests.contracts.prediction_sink import PredictionSinkContract, prediction
 
 from esteira.base.errors import BadInput, CorruptArtifact, StorageUnwritable, UnknownScheme
 from esteira.base.records import Label, PredictedRows, Prediction
+from esteira.monitoring import segments as room
 from esteira.monitoring.prediction_log import (
     LABELS_SCHEMA,
     PREDICTIONS_SCHEMA,
@@ -164,6 +165,57 @@ def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
     log.write(prediction(1))
     labels.write(Label("p1", 1.0, 5, 6))
     assert (log.dropped, labels.dropped) == (1, 1)
+
+
+NEVER_MS = 3_600_000  # the thread stays asleep: the test flushes
+
+
+def _several(name: str, rows: int) -> PredictedRows:
+    """The answer to a request of some rows: 16 bytes for each."""
+    return PredictedRows(name, 1, "m", 1, "champion", 2, "k", bytes(8 * rows), 0.1, bytes(8 * rows))
+
+
+def test_answers_of_many_rows_wait_up_to_a_number_of_bytes_and_count_as_their_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(room, "QUEUE_BYTES", 100)
+    log = PredictionLog(f"file:{tmp_path}", "w0", flush_ms=NEVER_MS)
+    for name in ("a", "b", "c"):
+        log.write(_several(name, 5))
+    log.write(prediction(1))
+    assert (log.queued, log.dropped) == (11, 5)
+    assert caplog.records[0].__dict__["dropped"] == 5
+    log.flush()
+    assert log.queued == 0
+    log.write(_several("d", 5))
+    log.close()
+    table = predictions_table(read_segments(tmp_path, "predictions", {})[0])
+    assert [each for each in table["id"].to_pylist() if "#" not in each] == ["a", "b", "p1", "d"]
+    assert (table.num_rows, log.dropped) == (16, 5)
+    log.write(_several("e", 5))
+    assert log.dropped == 10
+
+
+def test_answers_of_many_rows_are_encoded_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "COMMIT_BYTES", 100)
+    log = PredictionLog(f"file:{tmp_path}", "w0", flush_ms=NEVER_MS)
+    for number in range(5):
+        log.write(_several(f"p{number}", 5))
+    log.flush()
+    payloads = read_segments(tmp_path, "predictions", {})[0]
+    assert [predictions_table([each]).num_rows for each in payloads] == [10, 10, 5]
+    log.close()
+
+
+def test_an_answer_of_many_rows_that_cannot_be_encoded_counts_as_its_rows(tmp_path: Path) -> None:
+    log = PredictionLog(f"file:{tmp_path}", "w0", flush_ms=NEVER_MS)
+    log.write(_several("a", 5)._replace(id=object()))  # type: ignore[arg-type]
+    log.write(_several("b", 2))
+    log.close()
+    assert predictions_table(read_segments(tmp_path, "predictions", {})[0]).num_rows == 2
+    assert log.dropped == 5
 
 
 def test_a_log_that_cannot_be_opened_says_so_at_once(tmp_path: Path) -> None:

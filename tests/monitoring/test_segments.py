@@ -286,6 +286,21 @@ def test_a_failed_sync_is_tried_again(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (_read(tmp_path), writer.dropped) == ([b"one"], 0)
 
 
+def test_a_backlog_is_committed_in_parts_and_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    monkeypatch.setattr(room, "COMMIT_RECORDS", 10)
+    monkeypatch.setattr(room, "_sync", lambda handle: written.append(os.fstat(handle).st_size))
+    writer = _writer(tmp_path)
+    for number in range(25):
+        writer.write(b"%02d" % number)
+    writer.flush()
+    assert written == [100, 200, 250]
+    assert (_read(tmp_path), writer.queued) == ([b"%02d" % number for number in range(25)], 0)
+    writer.close()
+
+
 def test_one_record_that_cannot_be_encoded_does_not_stop_the_others(tmp_path: Path) -> None:
     writer: SegmentWriter[str] = SegmentWriter(tmp_path, "predictions", "w0", str.encode)
     for record in ("one", "\ud800", "two"):

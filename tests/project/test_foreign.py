@@ -140,6 +140,15 @@ def test_what_has_no_native_file_that_runs_no_code_is_a_pyfunc(
     assert (found.runtime, list(found.files)) == ("pyfunc", ["model.tar"])
 
 
+@pytest.mark.parametrize("name", ["a\0.onnx", "a" * 5000 + ".onnx", "ring.onnx"])
+def test_a_name_that_no_file_can_have_is_refused_with_its_name(tmp_path: Path, says: Any, name: str) -> None:
+    says(onnx={"data": name})
+    folder = laid(tmp_path / "m")
+    (folder / "ring.onnx").symlink_to("ring.onnx")
+    with pytest.raises(UnknownForm, match="its MLmodel names the file"):
+        read_foreign(folder)
+
+
 def test_a_folder_that_not_even_mlflow_can_load_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(foreign, "describe_folder", lambda path: Described({"spark": {}}))
     with pytest.raises(UnknownForm, match="it has only spark"):
@@ -153,6 +162,8 @@ def test_names_that_a_file_holds_are_found_and_what_is_broken_is_left_to_the_run
     ]
     broken = [b"{", b"[]", b'{"learner": 1}', b'{"learner": {"feature_names": [1]}}', b"[" * 100_000]
     assert [names_in(Foreign("xgboost", {"booster.json": each})) for each in broken] == [[]] * 5
+    numbers = b"{U\x07learner[$U#U\x01\x00}"
+    assert names_in(Foreign("xgboost", {"model.ubj": numbers})) == []
     assert names_in(Foreign("onnx", {"model.onnx": b""})) == []
 
 

@@ -104,6 +104,19 @@ def test_tensors_without_outputs_or_of_another_dtype_are_bad_input() -> None:
         inputs_of(pyfunc(tensor("complex128", -1), outputs=[tensor("float32", -1)]))
 
 
+@pytest.mark.parametrize("dtype", ["(", "f4,(", "1" * 9000, "", "\0", ["f4"], {"names": 7}, None])
+def test_a_dtype_that_is_none_is_bad_input(dtype: Any) -> None:
+    with pytest.raises(BadInput, match=r"tensor 'input' .* cannot be served"):
+        inputs_of(pyfunc(tensor(dtype, -1), outputs=[tensor("float32", -1)]))
+
+
+def test_a_name_or_a_kind_that_is_no_text_is_bad_input() -> None:
+    with pytest.raises(NoColumns):
+        inputs_of(pyfunc({"name": ["a"], "type": "double"}))
+    with pytest.raises(NoColumns):
+        inputs_of(pyfunc({"name": "a", "type": ["double"]}))
+
+
 def test_the_columns_of_trees_come_from_their_own_text_when_nobody_else_says() -> None:
     text = b"tree\nfeature_names=miles gust\n"
     signature, _ = inputs_of(Foreign("lightgbm", {"model.txt": text}))

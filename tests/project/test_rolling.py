@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 import pytest
@@ -38,7 +39,7 @@ from esteira.serving.deployments import open_deployments
 from esteira.serving.rollout.state import Rollout, RolloutState, RolloutUnderWay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from esteira.project.station import Station
@@ -61,9 +62,52 @@ def champion(station: Station) -> int | None:
     return None if found is None else found.version
 
 
+def begun(station: Station) -> Rollout:
+    start_canary(station, 2, "by hand")
+    return active(station)
+
+
 def at_the_last_step(station: Station) -> Rollout:
     start_canary(station, 2, "by hand")
     return widen(station, active(station), "no harm")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda two: deploy(two, 2, "by hand"),
+        lambda two: promote(two, at_the_last_step(two), "better"),
+        lambda two: (begun(two), roll_back(two, "worse")),
+        resume,
+    ],
+    ids=["deploy", "start, widen and promote", "stop", "resume"],
+)
+def test_every_change_of_what_serves_is_decided_on_and_made_alone(
+    two: Station, monkeypatch: pytest.MonkeyPatch, act: Callable[[Station], object]
+) -> None:
+    held: list[bool] = []
+    changing, set_in_force, record = two.routes.changing, two.routes.set, two.audit.record
+
+    @contextmanager
+    def marked() -> Iterator[None]:
+        with changing():
+            held.append(True)
+            yield
+            held.clear()
+
+    def see(given_: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        assert held, "changed by what another may be changing"
+        return given_(*args, **named)
+
+    monkeypatch.setattr(two.routes, "changing", marked)
+    monkeypatch.setattr(two.routes, "set", partial(see, set_in_force))
+    monkeypatch.setattr(two.audit, "record", partial(see, record))
+    if act is resume:
+        PromotionIntents(two.settings.store("state")).write(
+            Promotion("pump", 2, CHAMPION, two.clock.now(), "asked of the gateway", 1)
+        )
+    act(two)
+    assert not held
 
 
 def test_a_canary_begins_with_the_first_share_of_the_plan(two: Station) -> None:

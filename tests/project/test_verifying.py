@@ -3,13 +3,18 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.project.worlds import esteira, flip, problems, refused
 
+from esteira.governance.ledger import AuditLedger
 from esteira.project.release import CHAMPION
+from esteira.project.rolling import resume
 from esteira.project.station import open_station
 from esteira.project.verifying import verify
+from esteira.registry.promotions import Promotion, PromotionIntents
+from esteira.serving.deployments import open_deployments
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +87,39 @@ def test_an_alias_that_is_not_what_serves_is_named(two: Station) -> None:
     two.registry.set_alias("pump", CHAMPION, 2)
     (problem,) = found(two, "routes")
     assert problem.startswith("version 1 serves, the registry's champion is 2")
+
+
+def test_a_promotion_that_a_gateway_was_asked_for_is_under_way_until_a_round_completes_it(
+    two: Station, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, state = str(two.settings.root), two.settings.store("state")
+    audit = partial(AuditLedger, two.settings.store("audit"), two.clock)
+    open_deployments(state, two.clock, lambda _: None, audit).deploy("pump", 2, "ana", "better")
+    findings = {each.what: each for each in verify(open_station(two.settings.root))}
+    assert problems(tuple(findings.values())) == []
+    (said,) = findings["routes"].under_way
+    assert said.startswith(
+        "the promotion of version 2 to champion is under way; the next round of esteira up"
+    )
+    code, shown, _ = esteira("verify", "-C", root, capsys=capsys)
+    assert (code, shown.count("whole")) == (0, 6)
+    assert "under way" in " ".join(shown.split())
+    resume(two)
+    assert verify(two)[-1].under_way == ()
+    two.registry.set_alias("pump", CHAMPION, 1)
+    assert found(two, "routes")[0].startswith("version 2 serves, the registry's champion is 1")
+
+
+def test_a_promotion_that_was_cut_off_before_the_routes_is_under_way(two: Station) -> None:
+    intention = Promotion("pump", 2, CHAMPION, two.clock.now(), "asked of the gateway", 1)
+    PromotionIntents(two.settings.store("state")).write(intention)
+    for alias in (1, 2):  # the kill came before the alias was set, or just after
+        two.registry.set_alias("pump", CHAMPION, alias)
+        findings = verify(open_station(two.settings.root))
+        assert (problems(findings), len(findings[-1].under_way)) == ([], 1)
+    resume(two)
+    assert two.routes.get("pump").champion.version == 2
+    assert (problems(verify(two)), verify(two)[-1].under_way) == ([], ())
 
 
 def test_a_bundle_that_serves_and_is_gone_is_named_with_the_mend(

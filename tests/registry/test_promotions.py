@@ -258,7 +258,9 @@ def test_what_is_intended_where_no_registry_is_asked_is_completed_by_the_next_jo
     first = journal.promote("late", 1, "champion", "")
     PromotionIntents(url(home)).write(intended(2))
     assert (journal.history("late"), champion(backend)) == ([first], 1)
+    assert (journal.intended("late"), journal.intended("other")) == ([intended(2)], [])
     assert journal.resume() == [intended(2)]
+    assert journal.intended("late") == []
     assert (journal.history("late"), champion(backend)) == ([first, intended(2)], 2)
     assert len(trail.events) == 1  # who intends it has recorded it
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from math import inf
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,10 +53,35 @@ def test_what_joining_saves_is_the_fixed_part() -> None:
         rows.observe(each, 0.001 * each)
     assert fixed.gain > 0.9
     assert rows.gain < 0.05
-    assert Cost().of(10) == Cost().gain == 0.0
+    assert Cost().gain == 0.0
 
 
 def test_a_call_without_rows_teaches_nothing() -> None:
     cost = Cost()
     cost.observe(0, 1.0)
-    assert (cost.of(1), cost.is_fitted) == (0.0, False)
+    assert (cost.of(1), cost.is_fitted) == (inf, False)
+
+
+def test_a_call_far_larger_than_any_that_was_seen_has_no_known_cost() -> None:
+    cost = Cost()
+    assert cost.of(0) == cost.of(1) == inf
+    for rows in (1, 8, 1, 8):
+        cost.observe(rows, 1e-6 * rows)
+    assert cost.of(32) < 1e-3
+    assert cost.of(33) == cost.of(50_000) == inf
+    cost.observe(50_000, 0.05)
+    assert cost.of(1_000) < inf
+
+
+def test_rows_that_once_seemed_to_cost_nothing_do_not_for_ever() -> None:
+    cost = Cost()
+    for rows in (1, 8, 1, 8):
+        cost.observe(rows, 0.010 / rows)  # the first was cold
+    assert (cost.per_row, cost.is_fitted) == (0.0, True)
+    for _ in range(1_000):
+        cost.observe(1, 0.010)
+    assert cost.of(4) > 0.039
+    assert not cost.is_fitted  # so that calls of several sizes are made again
+    for rows in (1, 2, 3, 4) * 50:
+        cost.observe(rows, 0.010)
+    assert cost.of(4) < 0.011

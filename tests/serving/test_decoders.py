@@ -100,6 +100,13 @@ def test_a_matrix_is_read_in_the_order_of_the_signature_when_all_columns_are_num
     assert RowDecoder(MATRIX).numbers(b'{"inputs": [[1, 2]]}') is None
 
 
+def test_rows_with_names_and_rows_without_do_not_mix() -> None:
+    fields = RowDecoder(MATRIX).fields
+    named = dict(zip(fields, (1, 2, 3), strict=True))
+    assert RowDecoder(MATRIX).numbers(json.dumps({"instances": [named, named]}).encode()) is not None
+    assert RowDecoder(MATRIX).numbers(json.dumps({"instances": [[1, 2, 3], named]}).encode()) is None
+
+
 def test_keys_of_views_are_read_by_name() -> None:
     decoder = RowDecoder(VIEWED)
     assert not decoder.is_direct

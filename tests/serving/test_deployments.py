@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.serving.worlds import World, tree_model
 
-from esteira.base.errors import BadInput, NotFound, StorageUnwritable
+from esteira.base.errors import BadInput, EsteiraError, NotFound, StorageUnwritable
 from esteira.base.sqlite import Database
 from esteira.governance.ledger import AuditLedger
 from esteira.serving.deployments import (
@@ -18,13 +21,14 @@ from esteira.serving.deployments import (
 from esteira.serving.live.arms import load_arm
 from esteira.serving.rollout.plan import CanaryPlan
 from esteira.serving.rollout.state import RolloutState, RolloutStore, RolloutUnderWay
+from esteira.serving.routes import Routes, RoutesMoved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from esteira.serving.deployments import Deployments
-    from esteira.serving.routes import Arm, Routes
+    from esteira.serving.routes import Arm
 
 
 class Place:
@@ -174,6 +178,75 @@ def test_a_rollout_that_begins_while_a_version_is_tried_refuses_it_too(place: Pl
 
     with pytest.raises(RolloutUnderWay):
         place.open(slow).deploy("late", 2, "ana", "")
+    assert (place.routes.revision, place.promotions()) == (1, [])
+
+
+class Meeting:
+    """Trials that end when all who came to it have begun theirs."""
+
+    def __init__(self, place: Place, count: int) -> None:
+        self._place, self._all = place, threading.Barrier(count)
+
+    def trial(self, arm: Arm) -> object:
+        self._all.wait(10)
+        return self._place.trial(arm)
+
+
+def at_once(place: Place, *versions: int) -> list[Routes | Exception]:
+    """What deployments of versions say that begin from the same routes."""
+    deployments = place.open(Meeting(place, len(versions)).trial)
+
+    def deploy(version: int) -> Routes | Exception:
+        try:
+            return deployments.deploy("late", version, "ana", f"to {version}")
+        except EsteiraError as refused:
+            return refused
+
+    with ThreadPoolExecutor(len(versions)) as pool:
+        return list(pool.map(deploy, versions))
+
+
+def test_of_deployments_at_once_one_is_made_and_the_others_are_told_what_is_in_force(place: Place) -> None:
+    for version in (3, 4):
+        digest = place.world.artifacts.put(tree_model(-float(version))).digest
+        place.world.routes.know("late", version, digest)
+    said = at_once(place, 2, 3, 4)
+    (made,) = [each for each in said if isinstance(each, Routes)]
+    moved = [each for each in said if isinstance(each, RoutesMoved)]
+    assert len(moved) == 2
+    assert all(f"revision 2: champion {made.champion.version} (100%)" in str(each) for each in moved)
+    assert (place.routes, place.routes.revision) == (made, 2)
+    assert [row[1:4] for row in place.promotions()] == [(made.champion.version, "champion", 1)]
+    assert len(place.records()) == 2
+
+
+def test_deployments_of_one_version_at_once_are_one(place: Place) -> None:
+    assert at_once(place, 2, 2, 2) == [place.routes] * 3
+    assert (place.routes.revision, len(place.promotions())) == (2, 1)
+
+
+def test_a_deployment_waits_for_a_change_that_is_being_decided_on(place: Place) -> None:
+    tried, said = threading.Event(), []
+
+    def trial(arm: Arm) -> object:
+        tried.set()
+        return place.trial(arm)
+
+    def deploy() -> None:
+        try:
+            said.append(place.open(trial).deploy("late", 2, "ana", ""))
+        except RolloutUnderWay as busy:
+            said.append(busy)
+
+    thread = threading.Thread(target=deploy)
+    with place.world.routes.changing():  # as a rollout holds it from its start to its first share
+        thread.start()
+        assert tried.wait(10)
+        time.sleep(0.1)
+        assert place.routes.revision == 1
+        place.rollouts().start("late", 1, 2, CanaryPlan(), "try it")
+    thread.join(10)
+    assert isinstance(said[0], RolloutUnderWay)
     assert (place.routes.revision, place.promotions()) == (1, [])
 
 

@@ -22,7 +22,7 @@ from esteira.monitoring.prediction_log import PREDICTIONS, predictions_table
 from esteira.monitoring.segments import folder_of, read_segments
 from esteira.pipelines.artifacts import ArtifactStore
 from esteira.serving.address import PortInUse
-from esteira.serving.process import GatewayProcess
+from esteira.serving.process import Door, GatewayProcess, ServerProcess
 from esteira.serving.routes import Routes, RouteStore, choose
 
 if TYPE_CHECKING:
@@ -181,6 +181,20 @@ def test_a_gateway_that_cannot_open_its_stores_says_why(tmp_path: Path) -> None:
         gateway.start()
     assert "Traceback" not in gateway.log.read_text()
     assert not is_running(gateway.pid)
+
+
+@pytest.mark.parametrize("said", ["", '{"url":'], ids=["nothing", "half a line"])
+def test_a_server_that_hangs_before_it_says_where_it_listens_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    program = f"import sys, time; sys.stdout.write({said!r}); sys.stdout.flush(); time.sleep(60)"
+    (tmp_path / "hanging.py").write_text(program)
+    monkeypatch.setattr("esteira.serving.process.START_S", 1.0)
+    door = Door("hanging", "the gateway", "127.0.0.1", 0, "/", tmp_path, tmp_path / "gateway.log")
+    server = ServerProcess(door, {**os.environ, "PYTHONPATH": str(tmp_path)})
+    with pytest.raises(ServiceUnreachable, match=r"did not say where it listens within 1 s.*gateway\.log"):
+        server.start()
+    assert not is_running(server.pid)
 
 
 def test_what_is_asked_too_early_is_bad_input(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esteira.base.errors import BadInput, StorageUnwritable
-from esteira.serving.routes import Arm, Routes, RouteStore, choose
+from esteira.serving.routes import Arm, Routes, RoutesMoved, RouteStore, choose
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,6 +141,49 @@ def test_settings_at_the_same_time_get_revisions_of_their_own(store: RouteStore)
     with ThreadPoolExecutor(4) as pool:
         revisions = list(pool.map(lambda n: store.set(split(n / 40)).revision, range(40)))
     assert sorted(revisions) == list(range(1, 41))
+
+
+def test_routes_that_were_decided_on_by_what_is_not_in_force_any_more_are_not_set(store: RouteStore) -> None:
+    first = store.set(split(0.0), expected_revision=0)
+    second = store.set(split(0.25), expected_revision=first.revision)
+    in_force = r"revision 2: champion 1 \(75%\), challenger 2 \(25%\)"
+    for stale in (0, 1, 3):
+        with pytest.raises(RoutesMoved, match=in_force) as moved:
+            store.set(split(0.5), expected_revision=stale)
+        assert (moved.value.status, moved.value.found) == (409, second)
+    assert store.get("late") == second
+    with pytest.raises(RoutesMoved, match="in force is nothing"):
+        store.set(Routes("early", (Arm("champion", 1, "a", 1.0),)), expected_revision=1)
+
+
+def test_of_those_who_decide_at_once_one_sets_the_routes(store: RouteStore) -> None:
+    store.set(split(0.0))
+
+    def decide(n: int) -> bool:
+        try:
+            store.set(split(n / 40), expected_revision=1)
+        except RoutesMoved:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(decide, range(40))) == 1
+    assert store.revision("late") == 2
+
+
+def test_one_change_at_a_time_is_decided_on(store: RouteStore, tmp_path: Path) -> None:
+    other = RouteStore(f"sqlite:{tmp_path}/state.db")
+
+    def grow(by: RouteStore) -> None:
+        with by.changing():
+            now = by.get("late")
+            by.set(split(0.01 * (now.revision if now else 0)))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(grow, [store, other] * 10))
+    found = store.get("late")
+    assert found is not None
+    assert (found.revision, found.arms[1].share) == (20, 0.19)
 
 
 def test_a_change_by_another_process_is_noticed(store: RouteStore, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from esteira.monitoring.prediction_log import LABELS, PREDICTIONS, labels_table,
 from esteira.monitoring.push_log import PUSHES, Push, decode_pushes, pushes_folder
 from esteira.monitoring.segments import folder_of, read_segments
 from esteira.pipelines.artifacts import ArtifactStore
+from esteira.serving.deployments import Undeployable
 from esteira.serving.gateway import Question
 from esteira.serving.http.site import Site
 from esteira.serving.pushes import PushTable, PushTables
@@ -54,6 +56,28 @@ def test_a_gateway_answers_from_the_stores_of_its_project_and_logs_what_it_said(
     assert [(each["id"], each["score"]) for each in predictions] == [("f1", tree_score(-1.0))]
     labels = labels_table(read_segments(folder, LABELS, {})[0]).to_pylist()
     assert [(each["prediction_id"], each["value"]) for each in labels] == [("f1", 1.0)]
+
+
+def test_a_version_that_hangs_on_trial_is_refused_in_its_time_and_at_once_when_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toml = '[project]\nname = "late"\n[gateway]\nload_seconds = 1\n'
+    settings, never = project(tmp_path, toml), threading.Event()
+    digest = ArtifactStore(settings.store("artifacts")).put(tree_model(-1.0)).digest
+    routes = RouteStore(settings.store("state"))
+    routes.know("late", 1, digest)
+    monkeypatch.setattr("esteira.serving.worker.load_arm", lambda *_, **__: never.wait(20))
+    gateway = open_gateway(settings, audit="esteira.governance.ledger:AuditLedger")
+    assert gateway.deployments is not None
+    said = r"has not ended after 1 s; .*load_seconds.*; what serves stays"
+    for most_s in (3.0, 0.5):
+        began = time.monotonic()
+        with pytest.raises(Undeployable, match=said):
+            gateway.deployments.deploy("late", 1, "ana", "")
+        assert time.monotonic() - began < most_s
+    never.set()
+    gateway.close()
+    assert routes.names() == []
 
 
 def test_what_is_pushed_is_on_disk_before_it_is_accepted(settings: Settings) -> None:

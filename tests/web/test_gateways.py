@@ -59,6 +59,13 @@ def test_when_it_began_stays_while_its_files_are_written(world: Gatewayed) -> No
     assert after.since == before.since
 
 
+def test_a_file_that_goes_while_the_folder_is_read_hides_no_gateway(world: Gatewayed) -> None:
+    (before,) = gateways(world.station.settings).running
+    (world.folder / "agreement.db-journal").symlink_to("gone")  # listed, but not there to be asked
+    (after,) = gateways(world.station.settings).running
+    assert after.since == before.since
+
+
 def test_other_folders_and_no_folder_are_no_gateways(world: Gatewayed, tmp_path: Path) -> None:
     (world.folder.parent / "rpc_9000").mkdir()
     assert len(gateways(world.station.settings).running) == 1

@@ -25,6 +25,6 @@ def run(arguments: Namespace) -> int:
         print_table(
             "Verified",
             ("what", "checked", "result"),
-            ((f.what, f.checked, "; ".join(f.problems) or "whole") for f in findings),
+            ((f.what, f.checked, "; ".join(f.problems or ("whole", *f.under_way))) for f in findings),
         )
     return 1 if any(finding.problems for finding in findings) else 0

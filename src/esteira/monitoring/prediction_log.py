@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from esteira.base.errors import BadInput, CorruptArtifact
 from esteira.base.records import PredictedRows
-from esteira.monitoring.segments import SegmentWriter, folder_of
+from esteira.monitoring.segments import SegmentWriter, Weight, folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,12 +63,14 @@ _decode_label = msgspec.msgpack.Decoder(tuple[str, float, int, int, int]).decode
 class PredictionLog(SegmentWriter["Prediction | PredictedRows"]):
     """The sink of a gateway worker: predictions go to segment files in the folder of a `file:` URL.
 
+    Each row that was scored counts as a prediction, in `queued` and in `dropped` too.
     Raises: UnknownScheme, BadInput (a worker name that is no file name), StorageUnwritable.
     """
 
     def __init__(self, url: str, worker: str, flush_ms: int = 50) -> None:
         super().__init__(folder_of(url), PREDICTIONS, worker, encode_prediction, flush_ms=flush_ms)
         self.join = join_predictions
+        self.large, self.weigh = PredictedRows, weigh_rows
 
 
 class LabelLog(SegmentWriter["Label"]):
@@ -76,6 +78,11 @@ class LabelLog(SegmentWriter["Label"]):
 
     def __init__(self, url: str, worker: str, flush_ms: int = 50) -> None:
         super().__init__(folder_of(url), LABELS, worker, encode_label, flush_ms=flush_ms)
+
+
+def weigh_rows(several: PredictedRows) -> Weight:
+    """What the answers to one request of several rows take in memory."""
+    return Weight(len(several.scores) // 8, len(several.scores) + len(several.vectors))
 
 
 def encode_prediction(p: Prediction | PredictedRows) -> bytes:

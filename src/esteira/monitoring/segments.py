@@ -18,7 +18,7 @@ import time
 import zlib
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from esteira.base.errors import BadInput, StorageUnwritable, UnknownScheme
@@ -35,10 +35,13 @@ Record = TypeVar("Record")
 SEGMENT_BYTES = 16 * 1024 * 1024  # a segment is closed when it is larger
 READ_BYTES = 64 * 1024 * 1024  # one read takes no further segment after that many
 QUEUE_RECORDS = 65_536  # what a writer keeps in memory while the disk refuses
+QUEUE_BYTES = 128 * 1024 * 1024  # of large records: then it takes no further one
+COMMIT_RECORDS, COMMIT_BYTES = 8_192, 4 * 1024 * 1024  # one commit takes no further record after that many
 JOINED = 512  # records in one payload, where they can be joined
 SUFFIX, TORN = ".segment", ".torn"
 
 _HEADER = struct.Struct("<II")
+_FULL = "the queue is full, the disk does not keep up"
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
 
@@ -54,17 +57,28 @@ def folder_of(url: str) -> Path:
     return Path(path_of(url))
 
 
+class Weight(NamedTuple):
+    """What a large record holds."""
+
+    rows: int
+    size: int  # bytes, about
+
+
 class SegmentWriter(Generic[Record]):
     """Takes records off a hot path; a thread encodes them and commits them in groups.
 
     A record is on disk at most `flush_ms` plus one disk sync after `write`. While the disk refuses, records
     wait in memory up to `capacity`; what does not fit is given up and counted in `dropped`, and the log
     says so once. A subclass that says how to `join` records gives those of one commit a payload together.
+    One whose records of the type `large` hold many rows each says how to `weigh` them: they wait up to
+    QUEUE_BYTES, and each counts as its rows.
 
     Raises: BadInput (a name that is no file name), StorageUnwritable (at the start only).
     """
 
     join: Callable[[Sequence[Record]], bytes] | None = None
+    large: type | None = None
+    weigh: Callable[[Any], Weight]
 
     def __init__(
         self,
@@ -84,7 +98,7 @@ class SegmentWriter(Generic[Record]):
         self._encode, self._capacity = encode, capacity
         self._queue: deque[Record] = deque()
         self._pending = memoryview(b"")  # encoded but not yet written, kept as it is until it is
-        self._pending_records = 0
+        self._pending_rows = self._more_rows = self._large_bytes = 0  # more: than records in the queue
         self._unsynced = self._complained = False
         self._committing, self._counting = threading.Lock(), threading.Lock()
         with writing(folder):
@@ -99,15 +113,29 @@ class SegmentWriter(Generic[Record]):
 
     @property
     def queued(self) -> int:
-        """Records in memory that are not yet on disk."""
-        return len(self._queue) + (self._pending_records if self._pending else 0)
+        """Records in memory that are not yet on disk; a large one counts as its rows."""
+        return len(self._queue) + self._more_rows + (self._pending_rows if self._pending else 0)
 
     def write(self, record: Record) -> None:
         """Take a record; never waits for the disk."""
-        if len(self._queue) >= self._capacity:
-            self._drop(1, "the queue is full, the disk does not keep up")
+        queue = self._queue
+        if type(record) is self.large:
+            self._write_large(record)
+        elif len(queue) < self._capacity:
+            queue.append(record)
         else:
-            self._queue.append(record)
+            self._drop(1, _FULL)
+
+    def _write_large(self, record: Record) -> None:
+        weight = self.weigh(record)
+        with self._counting:
+            has_room = len(self._queue) < self._capacity and self._large_bytes < QUEUE_BYTES
+            if has_room:
+                self._more_rows += weight.rows - 1
+                self._large_bytes += weight.size
+                self._queue.append(record)
+        if not has_room:
+            self._drop(weight.rows, _FULL)
 
     def keep(self, record: Record) -> None:
         """Put a record on disk before returning.
@@ -120,9 +148,9 @@ class SegmentWriter(Generic[Record]):
             if self._stop.is_set():
                 raise StorageUnwritable(str(self.folder), "the log is closed")
             self._commit()
-            start, self._pending, self._pending_records = self._size, frame, 1
+            start, self._pending, self._pending_rows = self._size, frame, 1
             try:
-                self._commit()
+                self._put_down()
             finally:
                 if self._pending:  # half a frame must not stand before the next one
                     os.ftruncate(self._handle, start)
@@ -151,6 +179,7 @@ class SegmentWriter(Generic[Record]):
         if lost:
             self._drop(lost, "the disk refused until the end")
         self._queue.clear()
+        self._more_rows = self._large_bytes = 0
         # A later flush must not touch what the number of the handle means by then.
         self._pending, self._unsynced = memoryview(b""), False
         os.close(self._handle)
@@ -160,10 +189,32 @@ class SegmentWriter(Generic[Record]):
             self.flush()
 
     def _commit(self) -> None:
-        if not self._pending:
-            records = [self._queue.popleft() for _ in range(len(self._queue))]
-            frames = self._frames(records)
-            self._pending, self._pending_records = memoryview(b"".join(frames)), len(records)
+        left = len(self._queue)
+        self._put_down()
+        while left > 0:
+            records, self._pending_rows = self._take(min(left, COMMIT_RECORDS))
+            left -= len(records)
+            self._pending = memoryview(b"".join(self._frames(records)))
+            self._put_down()
+
+    def _take(self, most: int) -> tuple[list[Record], int]:
+        """The next records that are encoded together, and how many they count as."""
+        records: list[Record] = []
+        more = size = 0
+        while len(records) < most and size < COMMIT_BYTES:
+            record = self._queue.popleft()
+            records.append(record)
+            if type(record) is self.large:
+                weight = self.weigh(record)
+                more += weight.rows - 1
+                size += weight.size
+        with self._counting:
+            self._more_rows -= more
+            self._large_bytes -= size
+        return records, len(records) + more
+
+    def _put_down(self) -> None:
+        """Write what is pending, and sync."""
         while self._pending:
             # A short write is continued where it stopped: offsets that a reader has seen stay true.
             written = os.write(self._handle, self._pending)
@@ -196,7 +247,8 @@ class SegmentWriter(Generic[Record]):
             try:
                 frames.append(_frame(self._encode(record)))
             except Exception as wrong:  # noqa: BLE001 - one bad record must not end the log of the others
-                self._drop(1, f"a record cannot be encoded: {wrong}")
+                rows = self.weigh(record).rows if type(record) is self.large else 1
+                self._drop(rows, f"a record cannot be encoded: {wrong}")
         return frames
 
     def _new_segment(self) -> int:

@@ -162,11 +162,12 @@ def deploy(station: Station, number: int, reason: str) -> Routes:
     Raises: NotFound (no such version), BadInput (a version that esteira did not register), RolloutUnderWay.
     """
     version = deployable(station, number)
-    rollout = station.rollouts.active(version.name)
-    if rollout is not None:
-        raise RolloutUnderWay(rollout)
-    station.promotions.promote(station.project.name, number, CHAMPION, reason)
-    return set_routes(station, (arm(CHAMPION, version, 1.0),), reason)
+    with station.routes.changing():
+        rollout = station.rollouts.active(version.name)
+        if rollout is not None:
+            raise RolloutUnderWay(rollout)
+        station.promotions.promote(station.project.name, number, CHAMPION, reason)
+        return set_routes(station, (arm(CHAMPION, version, 1.0),), reason)
 
 
 def deployable(station: Station, number: int) -> ModelVersion:
@@ -183,7 +184,10 @@ def deployable(station: Station, number: int) -> ModelVersion:
 
 
 def set_routes(station: Station, arms: tuple[Arm, ...], reason: str) -> Routes:
-    """Change the split; recorded first. The salt stays, so an id keeps its arm."""
+    """Change the split; recorded first. The salt stays, so an id keeps its arm.
+
+    Whoever decides by what is in force holds `station.routes.changing()`. Raises: RoutesMoved.
+    """
     name = station.project.name
     current = station.routes.get(name)
     if current is not None and current.arms == arms:
@@ -191,4 +195,5 @@ def set_routes(station: Station, arms: tuple[Arm, ...], reason: str) -> Routes:
     shares = {f"{each.name}:{each.version}": each.share for each in arms}
     station.audit.record("routes.set", f"model/{name}", reason=reason, facts={"shares": shares})
     salt = current.salt if current is not None else name
-    return station.routes.set(Routes(name, arms, salt, current.revision if current is not None else 0))
+    revision = current.revision if current is not None else 0
+    return station.routes.set(Routes(name, arms, salt), expected_revision=revision)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from esteira.base.records import ModelVersion
     from esteira.project.station import Station
     from esteira.serving.rollout.state import Rollout
     from esteira.serving.routes import Routes
@@ -32,16 +33,20 @@ def start_canary(station: Station, number: int, reason: str) -> Routes:
 
     Raises: NotFound (no such version, or no champion yet), BadInput (it serves already), RolloutUnderWay.
     """
-    name = station.project.name
     challenger = deployable(station, number)
-    champion = champion_of(station)
+    with station.routes.changing():
+        return _begin_canary(station, challenger, reason)
+
+
+def _begin_canary(station: Station, challenger: ModelVersion, reason: str) -> Routes:
+    name, number, champion = station.project.name, challenger.version, champion_of(station)
     if champion is None:
         raise NotFound("a champion of", name, f"put one into production with: esteira deploy {number}")
     if champion.version == number:
         raise BadInput(f"version {number} of {name} is the champion already")
     rollout = station.rollouts.start(name, champion.version, number, station.project.rollout, reason)
     if rollout.state is RolloutState.PENDING:
-        station.promotions.promote(name, challenger.version, CHALLENGER, reason)
+        station.promotions.promote(name, number, CHALLENGER, reason)
         rollout = station.rollouts.get(rollout.id)  # a ring that runs may have completed it meanwhile
     if rollout.state is RolloutState.PENDING:
         rollout = station.rollouts.advance(rollout, reason)
@@ -63,23 +68,26 @@ def apply_share(station: Station, rollout: Rollout, reason: str) -> Routes:
 
 def widen(station: Station, rollout: Rollout, reason: str, to_step: int | None = None) -> Rollout:
     """Take the next step, unless it was taken already, and bring the routes along."""
-    if to_step is None or rollout.step < to_step:
-        rollout = station.rollouts.advance(rollout, reason, rollout.evidence)
-    apply_share(station, rollout, reason)
+    with station.routes.changing():
+        if to_step is None or rollout.step < to_step:
+            rollout = station.rollouts.advance(rollout, reason, rollout.evidence)
+        apply_share(station, rollout, reason)
     return rollout
 
 
 def promote(station: Station, rollout: Rollout, reason: str) -> Rollout:
     """The challenger becomes the champion; safe to repeat after a crash."""
-    finished = station.rollouts.finish(rollout, RolloutState.PROMOTED, reason, rollout.evidence)
-    settle(station, finished)
+    with station.routes.changing():
+        finished = station.rollouts.finish(rollout, RolloutState.PROMOTED, reason, rollout.evidence)
+        settle(station, finished)
     return finished
 
 
 def stop(station: Station, rollout: Rollout, reason: str) -> Rollout:
     """The challenger leaves, the champion takes all the traffic; safe to repeat after a crash."""
-    finished = station.rollouts.finish(rollout, RolloutState.ROLLED_BACK, reason, rollout.evidence)
-    settle(station, finished)
+    with station.routes.changing():
+        finished = station.rollouts.finish(rollout, RolloutState.ROLLED_BACK, reason, rollout.evidence)
+        settle(station, finished)
     return finished
 
 
@@ -103,6 +111,11 @@ def resume(station: Station) -> None:
 
     Where nothing was cut off it changes nothing.
     """
+    with station.routes.changing():
+        _resume(station)
+
+
+def _resume(station: Station) -> None:
     station.promotions.resume()
     name = station.project.name
     routes, rollout = station.routes.get(name), station.rollouts.active(name)

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was checked; `problems` is empty when it is whole."""
+    """One thing that was checked: no `problems` when it is whole; what is `under_way` completes by itself."""
 
     what: str
     checked: int
     problems: tuple[str, ...]
+    under_way: tuple[str, ...] = ()
 
 
 def verify(station: Station) -> tuple[Finding, ...]:
@@ -86,8 +87,9 @@ def _routes(station: Station) -> Finding:
     champion = station.registry.alias(name, CHAMPION)
     said = None if champion is None else champion.version
     serving = None if routes is None else routes.champion.version
+    under_way = _promotions_under_way(station)
     problems = []
-    if said != serving:
+    if said != serving and not under_way:
         mend = "a round of esteira up completes a promotion, esteira deploy decides anew"
         problems.append(f"version {serving} serves, the registry's champion is {said}; {mend}")
     for arm in routes.arms if routes is not None else ():
@@ -99,7 +101,17 @@ def _routes(station: Station) -> Finding:
     if routes is not None and len(routes.arms) > 1 and rollout is None:
         mend = "a round of esteira up completes what was cut off"
         problems.append(f"the traffic is split though no rollout is under way; {mend}")
-    return Finding("routes", 0 if routes is None else len(routes.arms), tuple(problems))
+    return Finding("routes", 0 if routes is None else len(routes.arms), tuple(problems), under_way)
+
+
+def _promotions_under_way(station: Station) -> tuple[str, ...]:
+    """Those to champion that a gateway was asked for or a kill cut off: alias and routes follow them."""
+    mend = "the next round of esteira up, esteira deploy or esteira rollback completes it"
+    return tuple(
+        f"the promotion of version {each.version} to {CHAMPION} is under way; {mend}"
+        for each in station.promotions.intended(station.project.name)
+        if each.alias == CHAMPION
+    )
 
 
 _CHECKS: Mapping[str, Callable[[Station], Finding]] = {

@@ -113,6 +113,10 @@ class PromotionJournal:
         with locked(self._lock):
             return self._complete()
 
+    def intended(self, name: str) -> list[Promotion]:
+        """The promotions of a model that are under way, in their order: the next call completes them."""
+        return [_promotion(row) for row in self._database.rows(_INTENDED) if row["name"] == name]
+
     def history(self, name: str) -> list[Promotion]:
         """All completed promotions of a model, oldest first."""
         return [_promotion(row) for row in self._database.rows(_DONE, (name,))]

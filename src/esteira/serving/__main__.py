@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from esteira.base.files import writing
 from esteira.base.optional import load
 from esteira.serving.access.guard import warn_if_open
 from esteira.serving.audits import refuse_unknown
 from esteira.serving.door import listening, main
 from esteira.serving.draining import Draining
 from esteira.serving.servers.port import ServerLimits
+from esteira.serving.shared import make_anew, take_away
 from esteira.serving.tls import tls_pair
 
 if TYPE_CHECKING:
@@ -40,9 +39,7 @@ def run(settings: Settings, port: int | None, audit: str = "") -> None:
     asked, scheme = gateway.port if port is None else port, "https" if pair else "http"
     with listening(gateway.host, asked, scheme) as (host, taken):
         shared = settings.home / "gateway" / str(taken)
-        with writing(shared):
-            shutil.rmtree(shared, ignore_errors=True)  # the counters of an earlier gateway
-            shared.mkdir(parents=True)
+        make_anew(shared)
         serve(
             _WORKER,
             (str(settings.root), str(shared), str(os.getpid()), audit),
@@ -53,7 +50,7 @@ def run(settings: Settings, port: int | None, audit: str = "") -> None:
             tls_key=key,
             limits=_limits(settings, Draining(shared)),
         )
-        shutil.rmtree(shared, ignore_errors=True)
+        take_away(shared)
 
 
 def _preload() -> None:

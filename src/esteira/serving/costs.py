@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
+
 _FORGET = 0.99  # the weight of all calls before, at each call: about the last hundred count
+_NEAR = 4  # times the rows of the largest call seen: further away the line is no guide
 
 
 class Cost:
@@ -12,25 +15,29 @@ class Cost:
     >>> cost = Cost()
     >>> for rows in (1, 2, 4, 8):
     ...     cost.observe(rows, 0.010 + 0.001 * rows)
-    >>> round(cost.fixed, 6), round(cost.per_row, 6), round(cost.of(100), 6)
-    (0.01, 0.001, 0.11)
+    >>> round(cost.fixed, 6), round(cost.per_row, 6), round(cost.of(20), 6), cost.of(100)
+    (0.01, 0.001, 0.03, inf)
     """
 
-    __slots__ = ("_n", "_nn", "_nt", "_t", "_weight", "fixed", "is_fitted", "per_row")
+    __slots__ = ("_n", "_nn", "_nt", "_t", "_unknown_from", "_weight", "fixed", "is_fitted", "per_row")
 
     def __init__(self) -> None:
         self._weight = self._n = self._nn = self._t = self._nt = 0.0
+        self._unknown_from = 0  # rows: of such a call, and of larger ones, nothing is known
         self.fixed = self.per_row = 0.0  # seconds
         self.is_fitted = False  # whether calls of several sizes have told the two apart
 
     def of(self, rows: int) -> float:
-        """The seconds that a call of so many rows should take; 0 before the first was seen."""
+        """The seconds that a call of so many rows should take; infinite when none near that size was seen."""
+        if rows >= self._unknown_from:
+            return inf
         return self.fixed + self.per_row * rows
 
     def observe(self, rows: int, seconds: float) -> None:
         """Learn from a call; one without rows tells nothing."""
         if rows < 1:
             return
+        self._unknown_from = max(self._unknown_from, _NEAR * rows + 1)
         self._weight = self._weight * _FORGET + 1.0
         self._n = self._n * _FORGET + rows
         self._nn = self._nn * _FORGET + rows * rows
@@ -42,11 +49,10 @@ class Cost:
             slope = (self._nt / self._weight - mean * mean_t) / spread
             self.per_row = min(max(slope, 0.0), mean_t / mean)
             self.is_fitted = True
-        elif not self.is_fitted:  # calls of one size tell only their mean: all of it may be the rows'
-            self.per_row = mean_t / mean
-        else:  # keep the proportion that was learnt
-            known = self.fixed + self.per_row * mean
-            self.per_row *= mean_t / known if known else 1.0
+        elif self.is_fitted and self.per_row:  # keep the proportion that was learnt
+            self.per_row *= mean_t / (self.fixed + self.per_row * mean)
+        else:  # calls of one size tell only their mean: all of it may be the rows'
+            self.per_row, self.is_fitted = mean_t / mean, False
         self.fixed = max(mean_t - self.per_row * mean, 0.0)
 
     @property

@@ -6,21 +6,22 @@ They take what is right and usual and pass over the rest, for which the general 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from esteira.registry.columns import MISSING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from esteira.registry.signature import Signature
 
-    Cells = tuple[Any, ...]
+    Cells = Sequence[Any]
     ToNumbers = Callable[[Cells], list[float]]
 
+_ALL_BUT_ONE = 3  # of the four formats of a body
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 
@@ -36,6 +37,7 @@ class RowDecoder:
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
         self.fields = (*(column.name for column in signature.request_columns), *signature.keys)
+        self._names = [*self.fields]
         # Without views and transforms a request brings the model's columns, all of them and in their order.
         self.is_direct = bool(signature.columns) and not signature.views and not signature.derived
 
@@ -43,8 +45,8 @@ class RowDecoder:
         """The model's rows, when the request brings all there is to know; None: ask the general way."""
         if not self.is_direct:
             return None
-        cells = self._cells(body)
-        return None if cells is None else [self._to_numbers(each) for each in cells]
+        cells, to_numbers = self._cells(body), self._to_numbers
+        return cells if cells is None or to_numbers is None else [to_numbers(each) for each in cells]
 
     def values(self, body: bytes) -> list[dict[str, Any]] | None:
         """The rows by name, each value of its type; None: ask the general way."""
@@ -53,26 +55,39 @@ class RowDecoder:
             return None
         return [dict(zip(self.fields, each, strict=True)) for each in cells]
 
-    def _cells(self, body: bytes) -> list[Cells] | None:
+    def _cells(self, body: bytes) -> list[Any] | None:
         if not self._is_nameable:
             return None
         try:
             asked = self._decoder.decode(body)
         except _UNREADABLE:
             return None
-        split, records = asked.dataframe_split, asked.dataframe_records
-        given = [each for each in (split, records, asked.instances, asked.inputs) if each is not UNSET]
-        if len(given) != 1 or isinstance(given[0], dict):
+        split, records, instances, inputs = (
+            asked.dataframe_split,
+            asked.dataframe_records,
+            asked.instances,
+            asked.inputs,
+        )
+        if (split is UNSET) + (records is UNSET) + (instances is UNSET) + (inputs is UNSET) != _ALL_BUT_ONE:
             return None
         if split is not UNSET:
             return self._of_split(split)
-        return [each if type(each) is tuple else msgspec.structs.astuple(each) for each in given[0]]
+        rows = records if records is not UNSET else instances if instances is not UNSET else inputs
+        return self._of_rows(rows)
 
-    def _of_split(self, split: Any) -> list[Cells] | None:  # noqa: ANN401 - a struct made below
-        if split.columns is None or tuple(split.columns) != self.fields:
+    def _of_split(self, split: Any) -> list[Any] | None:  # noqa: ANN401 - a struct made below
+        if split.columns != self._names:
             return None
         rows: list[Cells] = split.data
         return None if split.index is not None and len(split.index) != len(rows) else rows
+
+    def _of_rows(self, rows: Any) -> list[Any] | None:  # noqa: ANN401 - lists, or structs made below
+        if isinstance(rows, dict) or len({*map(type, rows)}) > 1:
+            return None
+        if rows and isinstance(rows[0], msgspec.Struct):
+            return [[*msgspec.structs.astuple(each)] for each in rows]
+        cells: list[Any] = rows
+        return cells
 
     @cached_property
     def _is_nameable(self) -> bool:
@@ -85,7 +100,10 @@ class RowDecoder:
         keys = {key for view in self._signature.views for key in view.keys}
         types = [Any if c.name in keys else _type_of(c) for c in self._signature.request_columns]
         types += [Any] * len(self._signature.keys)
+        is_matrix = len(types) > 1 and set(types) == {float}
         positional: Any = tuple[tuple(types)]  # type: ignore[misc] # made here
+        if is_matrix:  # the rows are as the model takes them
+            positional = Annotated[list[float], Meta(min_length=len(types), max_length=len(types))]
         names = {f"c{place}": name for place, name in enumerate(self.fields)}
         fields: list[Any] = [
             (name, kind, None) if _may_lack(kind) else (name, kind)
@@ -104,7 +122,6 @@ class RowDecoder:
             forbid_unknown_fields=True,
         )
         # Rows without names have one reading where all columns are numbers: the order of the signature.
-        is_matrix = len(types) > 1 and set(types) == {float}
         rows: Any = list[row | positional] if is_matrix else list[row]  # type: ignore[valid-type] # made here
         body: list[Any] = [
             ("dataframe_split", split | UnsetType, UNSET),
@@ -116,10 +133,11 @@ class RowDecoder:
         return msgspec.json.Decoder(msgspec.defstruct("Invocation", body, forbid_unknown_fields=True))
 
     @cached_property
-    def _to_numbers(self) -> ToNumbers:
+    def _to_numbers(self) -> ToNumbers | None:
+        """What makes a row of what was read the model's; None where it is that already."""
         columns = self._signature.columns
         if all(column.kind == "number" and not column.optional for column in columns):
-            return list
+            return list if len(columns) == 1 else None
         codes = [
             {name: float(code) for code, name in enumerate(c.categories)} if c.kind == "category" else None
             for c in columns

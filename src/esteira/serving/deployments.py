@@ -1,7 +1,8 @@
 """Changes of what serves, asked of the gateway itself: recorded with who and why, then put in force.
 
 A deployment writes, in this order: the audit record, the promotion that it intends, the audit record of the
-routes, the routes. The registry is not asked here: its alias follows when a process of the project completes
+routes, the routes; no rollout begins and no other change is decided on from the check of what is in force to
+the end of that. The registry is not asked here: its alias follows when a process of the project completes
 the promotion, in the next round of `esteira up` or the next `esteira deploy` or `rollback`. A kill in between
 leaves an intended promotion, which that process completes with the routes.
 """
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from esteira.base.errors import BadInput, EsteiraError, NotFound
 from esteira.registry.promotions import Promotion, PromotionIntents
 from esteira.serving.rollout.state import RolloutStore, RolloutUnderWay
-from esteira.serving.routes import CHAMPION, Arm, Routes, RouteStore
+from esteira.serving.routes import CHAMPION, Arm, Routes, RoutesMoved, RouteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +88,7 @@ class Deployments:
         """Put a version in force at once, as champion with the whole share, once it was loaded on trial.
 
         One that is so already is only let back into memory.
-        Raises: NotFound, Undeployable, RolloutUnderWay, BadInput (a reason that is too long).
+        Raises: NotFound, Undeployable, RolloutUnderWay, RoutesMoved, BadInput (a reason that is too long).
         """
         trail = self._trail(by, reason)
         arm = Arm(CHAMPION, version, self._digest(model, version), 1.0)
@@ -95,8 +96,8 @@ class Deployments:
         current = self._routes.get(model)
         if current is None or current.arms != (arm,):
             self._try(model, arm)
-            self._refuse_rollout(model)  # one may have begun while that took its time
-            current = self._put_in_force(model, arm, current, trail, reason)
+            with self._routes.changing():
+                current = self._put_in_force(model, arm, current, trail, reason)
         self._let_in(model, trail, reason)
         return current
 
@@ -117,13 +118,20 @@ class Deployments:
     def _put_in_force(
         self, model: str, arm: Arm, current: Routes | None, trail: AuditTrail, reason: str
     ) -> Routes:
+        self._refuse_rollout(model)  # one may have begun while the version was tried
+        found, revision = self._routes.get(model), current.revision if current is not None else 0
+        if found is not None and found.arms == (arm,):
+            return found  # somebody else was asked for the same
+        if found != current:
+            raise RoutesMoved(model, revision, found)
         before = current.champion.version if current is not None else None
         facts = {"alias": CHAMPION, "previous_version": before}
         trail.record("model.promote", f"{model}@{arm.version}", reason=reason, facts=facts)
         self._promotions.write(Promotion(model, arm.version, CHAMPION, self._clock.now(), reason, before))
         shares = {"shares": {f"{arm.name}:{arm.version}": arm.share}}
         trail.record("routes.set", f"model/{model}", reason=reason, facts=shares)
-        return self._routes.set(Routes(model, (arm,), current.salt if current is not None else model))
+        routes = Routes(model, (arm,), current.salt if current is not None else model)
+        return self._routes.set(routes, expected_revision=revision)
 
     def _let_in(self, model: str, trail: AuditTrail, reason: str) -> None:
         if model in self._routes.unloaded():

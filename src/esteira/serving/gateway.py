@@ -16,6 +16,7 @@ import numpy as np
 
 from esteira.base.errors import BadInput, NotFound
 from esteira.base.records import PredictedRows, Prediction
+from esteira.serving.telemetry.counts import Counts
 from esteira.serving.work import ColumnsWork, refuse_many
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ LONGEST_NAME = 256  # characters of a prediction id or a sticky key
 # Ids are to be unique, not secret: drawn here, for a system call would cost more than all the rest of one.
 _drawn = Random()
 os.register_at_fork(after_in_child=_drawn.seed)  # two workers never draw the same
+
+
+_tuple = tuple.__new__  # a named tuple's own is a function in Python, on the path of every request
 
 
 class LabelSink(Protocol):
@@ -108,9 +112,13 @@ class Gateway:
     ) -> None:
         self.live, self.clock, self.metrics = live, clock, metrics
         self.features, self.pushes = features, pushes
-        self.default_model = default_model  # of protocols that name none
+        self._default = default_model  # of protocols that name none
         self.deployments = deployments  # changes of what serves, where callers may ask for them
         self._predictions, self._labels = predictions, labels
+
+    def default(self) -> str:
+        """The model that is asked where none is named. Raises: NotFound."""
+        return self.live.default(self._default)
 
     def model(self, name: str) -> LiveModel:
         """The routes in force of a model. Raises: NotFound, ModelUnavailable, NotLoaded."""
@@ -133,18 +141,19 @@ class Gateway:
         Raises: NotFound, ModelUnavailable, NotLoaded, BadInput (an id or a key that is too long).
         """
         started = perf_counter()
-        live = self.model(model)
-        request_id = request_id or f"{_drawn.getrandbits(128):032x}"
-        key = key or request_id
+        live = self.live.models.get(model)
+        if live is None:
+            raise self.live.absent(model)
         if len(request_id) > LONGEST_NAME or len(key) > LONGEST_NAME:
             raise BadInput(
                 f"an id or a key has at most {LONGEST_NAME} characters, found {len(request_id)}, {len(key)}"
             )
-        at = self.clock.micros()
-        live.touch(round(started * 1e6))  # of a clock that only grows
-        loaded = self.arm(live, version) if version else live.choose(key)
+        request_id = request_id or f"{_drawn.getrandbits(128):032x}"
+        key = key or request_id
+        live.used_at = started
+        loaded = self.arm(live, version) if version else live.only or live.choose(key)
         name = PINNED if version else loaded.arm.name
-        return Asked(model, loaded, name, live.routes.revision, request_id, key, at, started)
+        return Asked(model, loaded, name, live.routes.revision, request_id, key, self.clock.micros(), started)
 
     def encode(self, asked: Asked, rows: Sequence[dict[str, Any]]) -> list[list[float]]:
         """Rows of named values as the model's numbers, with the features that were read.
@@ -165,27 +174,24 @@ class Gateway:
 
     def answer(self, asked: Asked, work: Work, scored: Scored) -> Answer:
         """The answer of what was scored; each row of it is logged as a prediction."""
-        loaded = asked.loaded
-        labels = asked.model, loaded.version
-        self.metrics.predict_seconds.observe(labels, scored.seconds)
-        self.metrics.cpu_seconds.add(labels, scored.cpu_seconds)
-        who = asked.id, asked.at, asked.model, loaded.arm.version, asked.arm, asked.revision, asked.key
+        loaded, scores, seconds = asked.loaded, scored.scores, scored.seconds
+        model, arm, revision, name = asked.model, asked.arm, asked.revision, asked.id
+        self.counts(asked).predicted(seconds, scored.cpu_seconds)
+        who = name, asked.at, model, loaded.arm.version, arm, revision, asked.key
         latency = perf_counter() - asked.started
-        if len(scored.scores) == 1:
-            self._predictions.write(Prediction(*who, scored.scores[0], latency, work.vector()))
-        elif scored.scores:
-            scores = np.array(scored.scores, "<f8").tobytes()
-            self._predictions.write(PredictedRows(*who, scores, latency, work.packed()))
-        return Answer(
-            asked.model,
-            loaded.version,
-            asked.arm,
-            asked.revision,
-            asked.id,
-            scored.scores,
-            scored.outputs,
-            scored.seconds,
-        )
+        if len(scores) == 1:
+            self._predictions.write(_tuple(Prediction, (*who, scores[0], latency, work.vector())))
+        elif scores:
+            packed = np.array(scores, "<f8").tobytes()
+            self._predictions.write(PredictedRows(*who, packed, latency, work.packed()))
+        return Answer(model, loaded.version, arm, revision, name, scores, scored.outputs, seconds)
+
+    def counts(self, asked: Asked) -> Counts:
+        """Where the answers of the version that was asked are counted."""
+        loaded = asked.loaded
+        if loaded.counts is None:
+            loaded.counts = Counts(self.metrics, asked.model, loaded.version)
+        return loaded.counts
 
     def predict(self, question: Question) -> Answer:
         """Score every row with one arm and log each as a prediction, all on this thread.

@@ -2,7 +2,8 @@
 
 A lane starts what comes when it is idle: nobody waits for others to come. What came while it was busy goes in
 one call, as long as joining pays; a model whose cost is all in its rows gets one request after the other.
-Whoever would wait beyond its deadline, or find the line full, is refused at once.
+Whoever would wait beyond its deadline, or find the line full, is refused at once; whoever does wait until its
+deadline, then. When a call of several fails, each of them is asked again alone, before those that came later.
 Lanes belong to the thread of an event loop; only the models' calls leave it.
 """
 
@@ -11,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from dataclasses import dataclass
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -45,12 +48,14 @@ class Refused(EsteiraError):
         self.headers = (("retry-after", str(retry_after_s)),)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
     loaded: LoadedArm
     work: Work
     done: asyncio.Future[Scored]
     until: float  # monotonic seconds: its deadline
+    is_alone: bool = False  # it was in a call of several that failed
+    alarm: asyncio.TimerHandle = field(init=False)  # while it waits
 
 
 class Lane:
@@ -60,8 +65,8 @@ class Lane:
         self._labels, self._cost, self._metrics = (model,), cost, metrics
         self._threads, self._parallel = threads, parallel
         self._waiting: deque[_Waiting] = deque()
-        self._rows = self._running = self._calls = 0  # rows: that wait or run
-        self._waiting_rows = 0
+        self._running = self._calls = 0
+        self._waiting_rows = self._running_rows = self._shown_rows = 0
 
     @property
     def length(self) -> int:
@@ -79,16 +84,15 @@ class Lane:
             return 0.0
         cost = self._cost
         calls = 1 if self._pays() else max(len(self._waiting) + self._running, 1)
-        return (cost.fixed * calls + cost.per_row * self._rows) / self._parallel
+        rows = self._waiting_rows + self._running_rows
+        return (cost.fixed * calls + cost.per_row * rows) / self._parallel
 
     def put(self, loaded: LoadedArm, work: Work, until: float) -> asyncio.Future[Scored]:
         """Take work in; the future gives what was scored."""
         waiting = _Waiting(loaded, work, asyncio.get_running_loop().create_future(), until)
         self._waiting.append(waiting)
-        self._rows += work.rows
-        self._waiting_rows += work.rows
-        if self._running < self._parallel:
-            self._start()
+        self._set_alarm(waiting)
+        self._start()
         self._show()
         return waiting.done
 
@@ -97,17 +101,23 @@ class Lane:
         return not self._cost.is_fitted or self._cost.gain > _PAYS
 
     def _start(self) -> None:
-        together = self._take()
-        if not together:
-            return
-        self._call(together)
+        while self._waiting and self._running < self._parallel:
+            together = self._take()
+            if together:
+                self._call(together)
 
-    def _call(self, together: list[_Waiting]) -> None:
-        self._running += 1
+    def _call(self, together: Sequence[_Waiting]) -> None:
         loaded, works = together[0].loaded, [each.work for each in together]
-        self._metrics.batch_rows.observe(self._labels, sum(work.rows for work in works))
-        call = asyncio.get_running_loop().run_in_executor(self._threads, score_together, loaded, works)
-        call.add_done_callback(lambda done: self._finish(together, done))
+        try:
+            call = asyncio.get_running_loop().run_in_executor(self._threads, _ask, loaded, works)
+        except RuntimeError as ended:  # the threads have
+            self._fail(together, ended)
+            return
+        rows = _rows_of(together)
+        self._running += 1
+        self._running_rows += rows
+        call.add_done_callback(partial(self._finish, together))
+        self._metrics.batch_rows.observe(self._labels, rows)
 
     def _take(self) -> list[_Waiting]:
         """The next call: the first that is still wanted, and what may go with it."""
@@ -118,9 +128,9 @@ class Lane:
         while self._waiting:
             first = self._waiting[0]
             if first.done.done() or first.until < now:
-                self._drop(self._next())
+                _refuse(self._next())
             elif not together or (
-                joins and rows + first.work.rows <= MOST_ROWS and together[0].work.joins(first.work)
+                joins and rows + first.work.rows <= MOST_ROWS and _may_join(together[0], first)
             ):
                 together.append(self._next())
                 rows += first.work.rows
@@ -131,37 +141,77 @@ class Lane:
     def _next(self) -> _Waiting:
         first = self._waiting.popleft()
         self._waiting_rows -= first.work.rows
+        first.alarm.cancel()
         return first
 
-    def _drop(self, late: _Waiting) -> None:
-        self._rows -= late.work.rows
-        if not late.done.done():
-            late.done.set_exception(Refused(503, "the request waited beyond its deadline", 1, "late"))
+    def _set_alarm(self, waiting: _Waiting) -> None:
+        left_s = max(waiting.until - monotonic(), 0.0)  # the loop may have a clock of its own
+        waiting.alarm = asyncio.get_running_loop().call_later(left_s, self._end_wait, waiting)
+        self._waiting_rows += waiting.work.rows
+
+    def _end_wait(self, late: _Waiting) -> None:
+        self._waiting.remove(late)  # deadlines are much alike, so it is near the head
+        self._waiting_rows -= late.work.rows
+        _refuse(late)
+        self._show()
 
     def _finish(self, together: Sequence[_Waiting], call: asyncio.Future[list[Scored]]) -> None:
         self._running -= 1
-        rows = sum(each.work.rows for each in together)
-        self._rows -= rows
-        failure = call.exception()
-        if failure is not None and len(together) > 1:  # one of them may be at fault: each alone
-            self._rows += rows
-            for each in together:
-                self._call([each])
-            return
-        if failure is None:
-            scored = call.result()
-            self._cost.observe(rows, sum(each.seconds for each in scored))
-            for each, result in zip(together, scored, strict=True):
-                if not each.done.done():
-                    each.done.set_result(result)
-        elif not together[0].done.done():
-            together[0].done.set_exception(failure)
-        if self._waiting and self._running < self._parallel:
+        self._running_rows -= _rows_of(together)
+        failure = CancelledError() if call.cancelled() else call.exception()
+        try:
+            if failure is None:
+                self._answer(together, call.result())
+            else:
+                self._fail(together, failure)
+        finally:
             self._start()
-        self._show()
+            self._show()
+
+    def _answer(self, together: Sequence[_Waiting], scored: Sequence[Scored]) -> None:
+        for each, result in zip(together, scored, strict=True):
+            if not each.done.done():
+                each.done.set_result(result)
+        self._cost.observe(_rows_of(together), sum(each.seconds for each in scored))
+
+    def _fail(self, together: Sequence[_Waiting], failure: BaseException) -> None:
+        if len(together) == 1:
+            if not together[0].done.done():
+                together[0].done.set_exception(failure)
+            return
+        now = monotonic()
+        for each in reversed(together):  # one may be at fault: each alone, in the order in which they came
+            if each.done.done() or each.until < now:
+                _refuse(each)
+            else:
+                each.is_alone = True
+                self._waiting.appendleft(each)
+                self._set_alarm(each)
 
     def _show(self) -> None:
-        self._metrics.queue_depth.set(self._labels, self._waiting_rows)
+        # Lanes of other versions count into the same gauge.
+        self._metrics.queue_depth.add(self._labels, self._waiting_rows - self._shown_rows)
+        self._shown_rows = self._waiting_rows
+
+
+def _ask(loaded: LoadedArm, works: Sequence[Work]) -> list[Scored]:
+    try:
+        return score_together(loaded, works)
+    except StopIteration as ended:  # a future cannot hold it, so it would never be done
+        raise TypeError("the model raised StopIteration") from ended
+
+
+def _rows_of(together: Sequence[_Waiting]) -> int:
+    return sum(each.work.rows for each in together)
+
+
+def _may_join(one: _Waiting, other: _Waiting) -> bool:
+    return not (one.is_alone or other.is_alone) and one.work.joins(other.work)
+
+
+def _refuse(late: _Waiting) -> None:
+    if not late.done.done():
+        late.done.set_exception(Refused(503, "the request waited beyond its deadline", 1, "late"))
 
 
 class Lanes:
@@ -182,8 +232,7 @@ class Lanes:
 
         A model in a process of its own may hang, and so may one whose cost nobody knows yet.
         """
-        cost = loaded.cost.of(work.rows)
-        return not 0.0 < cost <= INLINE_S or loaded.platform in _APART
+        return loaded.cost.of(work.rows) > INLINE_S or loaded.platform in _APART
 
     async def score(self, asked: Asked, work: Work, deadline_s: float) -> Scored:
         """Ask the model when its turn has come. Raises: Refused, and what the model raises."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import selectors
 import signal
 import ssl
 import subprocess
@@ -12,7 +13,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 from urllib.parse import urlsplit
 
 from esteira.base.errors import BadInput, ServiceUnreachable
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-START_S = 30.0  # to answer its first request
+START_S = 30.0  # to say where it listens and answer its first request
 STOP_S = 15.0  # to answer what is in flight and flush its logs
 _LOOK_S = 0.02
+_CHUNK = 4_096  # bytes
 _TAIL = 2_000  # characters of its log that an error quotes
 
 
@@ -54,7 +56,7 @@ class ServerProcess:
     def __init__(self, door: Door, environment: Mapping[str, str] | None = None) -> None:
         self._door = door
         self._environment = dict(os.environ if environment is None else environment)
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self.log = door.log
         self.url = url_of(door.host, door.port, "https" if door.tls else "http")
 
@@ -83,7 +85,6 @@ class ServerProcess:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=self._environment,
-                text=True,
                 start_new_session=True,  # a Ctrl-C at the terminal is ours to pass on
             )
         try:
@@ -119,24 +120,37 @@ class ServerProcess:
     ) -> None:
         self.stop()
 
-    def _running(self) -> subprocess.Popen[str]:
+    def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise BadInput(f"{self._door.name} was not started; call start() first")
         return self._process
 
     def _wait(self, deadline: float) -> None:
         process = self._running()
-        if process.stdout is not None:
-            with process.stdout as first:
-                said = first.readline()
-            if said:
-                self.url = json.loads(said)["url"]
+        said = self._first_line(process, deadline)
+        if said:
+            self.url = json.loads(said)["url"]
         while not self._answers():
             if process.poll() is not None:
                 raise self._unreachable(f"it ended with exit code {process.returncode}")
             if time.monotonic() > deadline:
                 raise self._unreachable(f"no answer after {START_S:g} s")
             time.sleep(_LOOK_S)
+
+    def _first_line(self, process: subprocess.Popen[bytes], deadline: float) -> bytes:
+        """What it says on standard output before it serves; nothing when it ends instead."""
+        assert process.stdout is not None, "it was started with a pipe"
+        said = b""
+        with process.stdout as pipe, selectors.DefaultSelector() as waiting:
+            waiting.register(pipe, selectors.EVENT_READ)
+            while not said.endswith(b"\n"):
+                if not waiting.select(max(deadline - time.monotonic(), 0.0)):
+                    raise self._unreachable(f"it did not say where it listens within {START_S:g} s")
+                read = os.read(pipe.fileno(), _CHUNK)
+                if not read:
+                    break
+                said += read
+        return said
 
     def _answers(self) -> bool:
         connection = _connection(self.url)
@@ -164,12 +178,14 @@ def _connection(url: str) -> http.client.HTTPConnection:
     return http.client.HTTPSConnection(address.hostname or "", address.port, timeout=1, context=unchecked)
 
 
-class GatewayProcess(ServerProcess):
-    """The gateway of a project folder. Its log is `.esteira/gateway.log`.
+class ModelsProcess(ServerProcess):
+    """What serves the models of a project folder, as its settings say; each kind names itself."""
 
-    with GatewayProcess(folder) as gateway:
-        requests go to gateway.url
-    """
+    module: ClassVar[str]
+    called: ClassVar[str]
+    health: ClassVar[str] = ""
+    port_setting: ClassVar[str]  # under [gateway]
+    log_name: ClassVar[str]
 
     def __init__(
         self,
@@ -181,21 +197,32 @@ class GatewayProcess(ServerProcess):
     ) -> None:
         """`port` instead of the one in esteira.toml; 0 takes a free one.
 
-        `audit` names what opens the trail of changes, "package.module:name"; without it the gateway makes
-        none. Raises: NotFound, BadInput.
+        `audit` names what opens the trail of changes, "package.module:name"; without it none are made.
+        Raises: NotFound, BadInput.
         """
         settings = load_settings(root, environment)
         gateway = settings.gateway
         door = Door(
-            "esteira.serving",
-            "the gateway",
+            self.module,
+            self.called,
             gateway.host,
-            gateway.port if port is None else port,
-            "/v2/health/live",
+            getattr(gateway, self.port_setting) if port is None else port,
+            self.health,
             settings.root,
-            settings.home / "gateway.log",
+            settings.home / self.log_name,
             tls_pair(settings) is not None,
             gateway.drain_ms / 1000,
             ("--audit", audit) if audit else (),
         )
         super().__init__(door, environment)
+
+
+class GatewayProcess(ModelsProcess):
+    """The gateway of a project folder. Its log is `.esteira/gateway.log`.
+
+    with GatewayProcess(folder) as gateway:
+        requests go to gateway.url
+    """
+
+    module, called, health = "esteira.serving", "the gateway", "/v2/health/live"
+    port_setting, log_name = "port", "gateway.log"

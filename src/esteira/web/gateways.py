@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -75,9 +76,10 @@ def _since(folder: Path) -> datetime | None:
 
     Some of the files are never written again after that, so the oldest tells.
     """
-    try:
-        own = (each for each in folder.iterdir() if not each.name.startswith(GUESTS))
-        oldest = min((each.stat().st_mtime for each in own), default=None)
-    except FileNotFoundError:
-        return None
-    return None if oldest is None else datetime.fromtimestamp(oldest, UTC)
+    times = []
+    with suppress(FileNotFoundError):
+        for each in folder.iterdir():
+            with suppress(FileNotFoundError):  # a file that is there for a moment only
+                if not each.name.startswith(GUESTS):
+                    times.append(each.stat().st_mtime)
+    return datetime.fromtimestamp(min(times), UTC) if times else None

@@ -46,7 +46,7 @@ class Ring:
 
     def add(self, name: str, *roles: str, models: tuple[str, ...] = ()) -> str:
         text = new_key(name, roles, models, created=0)[1].text
-        self.callers[digest_of(text)] = Caller(name, frozenset(roles), models)
+        self.callers = {**self.callers, digest_of(text): Caller(name, frozenset(roles), models)}
         return text
 
 

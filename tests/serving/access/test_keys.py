@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.serving.worlds import NOON
 
-from esteira.base.clock import SimulatedClock, to_micros
+from esteira.base.clock import SimulatedClock, from_micros, to_micros
 from esteira.base.errors import BadInput, NotFound, StorageUnwritable, UnknownName
 from esteira.serving.access.keys import LENGTH, KeyRing, KeyStore, Secret, digest_of, new_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
 NOW = to_micros(NOON)
@@ -166,6 +167,34 @@ def test_a_key_ends_when_it_expires_though_nothing_was_written(url: str, clock: 
     clock.advance(HOUR)
     ring.follow()
     assert ring.callers == {}
+
+
+class Settable:
+    """A clock that may be set back, as a machine's is."""
+
+    url = ""
+
+    def __init__(self, micros: int) -> None:
+        self.at = micros
+
+    def micros(self) -> int:
+        return self.at
+
+    def now(self) -> datetime:
+        return from_micros(self.at)
+
+
+def test_a_key_that_expired_is_valid_again_when_the_clock_was_set_back(url: str) -> None:
+    one, other = add(url, "one", expires=NOW + 10), add(url, "other", expires=NOW + 20)
+    clock = Settable(NOW)
+    ring = KeyRing(KeyStore(url), clock)
+    seen = []
+    for at in (0, 10, 20, 30, 19, 9, 10):
+        clock.at = NOW + at
+        ring.follow()
+        seen.append((is_in(ring, one), is_in(ring, other)))
+    both, second, none = (True, True), (False, True), (False, False)
+    assert seen == [both, second, none, none, second, both, second]
 
 
 def test_a_store_that_fails_keeps_no_expired_key_alive(

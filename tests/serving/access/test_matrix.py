@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +16,6 @@ from esteira.serving.access.guard import KEYS, OPEN, Guard
 from esteira.serving.access.keys import KeyRing, KeyStore, digest_of, new_key
 from esteira.serving.access.roles import ADMIN, NOBODY, OBSERVE, PREDICT, REPORT, ROLES, Caller
 from esteira.serving.http import routing
-from esteira.serving.http.invocations import default_model
 from esteira.serving.http.routing import resolve
 from esteira.serving.http.site import Site
 
@@ -84,7 +82,7 @@ class Keys:
         self.sites = {
             mode: Site(
                 self.world.gateway,
-                Guard(ring, mode, partial(default_model, self.world.gateway)),
+                Guard(ring, mode, self.world.gateway.default),
                 max_body_bytes=1000,
             )
             for mode in (OPEN, KEYS)
@@ -173,7 +171,7 @@ def test_without_a_default_model_a_key_for_some_models_hears_of_none(keys: Keys,
     world = World(tmp_path)
     for name in ("early", "later"):
         world.deploy(tree_model(-1.0), name=name)
-    guard = Guard(Bound(), KEYS, partial(default_model, world.gateway))
+    guard = Guard(Bound(), KEYS, world.gateway.default)
     site = Site(world.gateway, guard, max_body_bytes=1000)
     response = site.handle("POST", "/invocations", {"x-api-key": Bound.text}, b"{}")
     assert response.status == 403

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from esteira.serving.access.roles import ADMIN, EVERY_MODEL
-from esteira.serving.http.routing import Route, resolve
+from esteira.serving.http.messages import Route
+from esteira.serving.http.routing import resolve
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from tests.serving.worlds import Kept, World, deployment, open_guard, tree_model
 from esteira.base.errors import ServiceUnreachable
 from esteira.serving.access.guard import NotAuthenticated
 from esteira.serving.gateway import Gateway
+from esteira.serving.http.messages import Request
+from esteira.serving.http.routing import route_of
 from esteira.serving.http.site import Site
 from esteira.serving.live.routes import LiveLimits
 
@@ -86,10 +88,10 @@ def test_a_wrong_method_is_told_the_right_one(world: World, method: str, path: s
 
 
 def test_a_body_over_the_limit_is_told_the_limit_in_its_protocols_shape(world: World) -> None:
-    assert "4194304" in json.loads(world.site.too_large("POST", "/labels", {}).body)["error"]
-    answer = json.loads(world.site.too_large("POST", "/invocations", {}).body)
+    assert "4194304" in json.loads(world.site.too_large(Request(route_of("/labels"), {})).body)["error"]
+    answer = json.loads(world.site.too_large(Request(route_of("/invocations"), {})).body)
     assert (answer["error_code"], "4194304" in answer["message"]) == ("BAD_REQUEST", True)
-    assert world.site.too_large("POST", "/nowhere", {}).status == 413
+    assert world.site.too_large(Request(route_of("/nowhere"), {})).status == 413
 
 
 def test_our_own_fault_is_500_without_a_trace(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -100,6 +100,14 @@ def test_whoever_stands_outside_hears_the_living_and_makes_nothing(
     assert not (tmp_path / "no").exists()
 
 
+def test_who_is_alone_holds_what_it_serves_until_it_is_out() -> None:
+    alone = Alone()
+    alone.exchange([], {}, {"late": 1})
+    assert alone.holders("late") == ["this one"]
+    alone.exchange([Vote("late", 0, "out")], {}, {})
+    assert (alone.holders("late"), alone.served_by_all("late")) == ([], 0)
+
+
 def test_votes_for_another_revision_do_not_count_but_are_heard(pair: tuple[Agreement, Agreement]) -> None:
     one, other = pair
     say(other, ready("late", 2))

@@ -85,8 +85,8 @@ def test_nothing_is_loaded_before_it_is_asked_for_and_the_gateway_is_ready(shop:
 def test_the_least_recently_used_leave_when_memory_is_full(shop: Shop) -> None:
     shop.stock(6)
     for at, n in enumerate((0, 1, 2, 3)):
-        shop.live.bring(f"m{n}").touch(at)
-    shop.live.models["m0"].touch(10)
+        shop.live.bring(f"m{n}").used_at = at
+    shop.live.models["m0"].used_at = 10
     shop.live.bring("m4")
     assert "m1" not in shop.live.models
     assert "m0" in shop.live.models
@@ -111,7 +111,7 @@ def test_threads_that_ask_for_more_than_fits_all_get_the_right_model(shop: Shop)
         for at in range(40):
             n = min(int(drawn.paretovariate(1.0)) - 1, 11)
             model = shop.live.bring(f"m{n}")
-            model.touch(at)
+            model.used_at = at
             if model.champion.runtime.predict_row(ROW) != tree_score(-1.0 - n):
                 wrong.append(f"m{n}")
 

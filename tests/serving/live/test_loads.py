@@ -100,6 +100,20 @@ def test_a_version_that_hangs_is_not_begun_again_until_its_thread_ends(shelf: Sh
     assert loads.wait(loads.start(arm("hang"))) == "loaded hang"
 
 
+def test_whoever_waits_for_its_turn_too_waits_no_longer_than_a_load_may_take(shelf: Shelf) -> None:
+    loads = Loads(shelf.load, 0.2, at_once=1)
+    for name in ("hang", "hang2", "hang3"):
+        loads.start(arm(name))
+    began = time.monotonic()
+    with pytest.raises(LoadHangs, match="version 4 "):
+        loads.load(arm("hang4", 4))  # its turn comes after 0.6 s
+    assert time.monotonic() - began < 0.6
+    shelf.let_go.set()
+    with pytest.raises(EsteiraError, match="broken"):
+        loads.load(arm("broken"))
+    assert loads.load(arm("a")) == "loaded a"
+
+
 def test_the_threads_end_with_the_work(shelf: Shelf) -> None:
     loads = Loads(shelf.load, 60)
     for each in [loads.start(arm(str(n))) for n in range(50)]:

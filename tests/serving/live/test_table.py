@@ -38,8 +38,8 @@ def test_who_was_not_asked_for_longest_leaves_and_who_is_new_does_not() -> None:
     table = LiveTable(metrics, limit=30)
     for at, name in enumerate("abc"):
         table.put(model(name))
-        table.models[name].touch(100 + at)
-    table.models["a"].touch(200)
+        table.models[name].used_at = 100 + at
+    table.models["a"].used_at = 200
     assert table.put(model("d")) == ["b"]
     assert table.put(model("e")) == ["c"]
     assert sorted(table.models) == ["a", "d", "e"]
@@ -50,7 +50,7 @@ def test_who_was_not_asked_for_longest_leaves_and_who_is_new_does_not() -> None:
 def test_a_swap_counts_a_model_once_and_keeps_when_it_was_used() -> None:
     table = LiveTable(Metrics(), limit=20)
     table.put(model("a"))
-    table.models["a"].touch(7)
+    table.models["a"].used_at = 7
     table.put(model("b"))
     assert table.put(model("a", revision=2)) == []
     assert table.models["a"].used_at == 7
@@ -86,4 +86,4 @@ def test_the_limit_holds_whatever_comes_and_the_least_recently_used_leave(
         stayed = set(before) - gone - {name}
         if gone and stayed:
             assert max(before[each].used_at for each in gone) <= min(before[each].used_at for each in stayed)
-        table.models[name].touch(at + 1)
+        table.models[name].used_at = at + 1

@@ -128,6 +128,28 @@ def test_a_model_that_was_unloaded_leaves_every_memory_and_comes_back_when_all_h
     until_served(one, other, revision_=1)
 
 
+@pytest.mark.parametrize("hears_first", [False, True], ids=["of the store", "of the other"])
+def test_who_still_holds_a_model_that_was_unloaded_is_known_until_it_let_go(
+    pair: tuple[LiveRoutes, LiveRoutes],
+    team: Team,
+    hears_first: bool,  # noqa: FBT001 - a case
+) -> None:
+    one, other = pair
+    assert [each[:3] for each in one.holders("late")] == ["w1-", "w2-"]
+    team.routes.set_unloaded("late", is_unloaded=True)
+    look(one)
+    assert [each[:3] for each in one.holders("late")] == ["w2-"]
+    if hears_first:
+        other._uptake._exchange()
+    look(other)
+    assert one.holders("late") == other.holders("late") == []
+    team.routes.set_unloaded("late", is_unloaded=False)
+    until_served(one, other, revision_=1)
+    look(one, other)
+    other.close()
+    assert [each[:3] for each in one.holders("late")] == ["w1-"]
+
+
 def test_a_worker_that_does_not_answer_is_named(team: Team) -> None:
     limits = LiveLimits(load_s=0.05)
     team.deploy(-1.0)

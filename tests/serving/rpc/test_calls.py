@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +14,16 @@ from tests.serving.worlds import World, tree_model
 
 from esteira.base.errors import CheckFailed, StorageUnwritable
 from esteira.registry.tensors import DTYPES
+from esteira.serving.access.roles import NOBODY
 from esteira.serving.lanes import Refused
 from esteira.serving.live.arms import FeaturesUnreadable
 from esteira.serving.live.availability import ModelUnavailable, NotLoaded
+from esteira.serving.rpc import calls, service
 from esteira.serving.rpc.calls import Refusal
-from esteira.serving.rpc.service import METHODS, Call
+from esteira.serving.rpc.service import METHODS, Call, Method
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 ROW = {"miles": np.array([100.0]), "carrier": np.array(["UA"], dtype=object)}
@@ -107,6 +112,113 @@ def test_a_model_that_is_not_in_memory_is_brought_in_and_asked_again(
     monkeypatch.setattr(world.live, "bring", brought.append, raising=False)
     assert asking.ask("ModelInfer", inference(ROW)).model_name == "late"
     assert brought == ["late"]
+
+
+class Slow:
+    """A model that comes into memory when it is let go, and a change that is in force then."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world, self.asking = world, Asking(world)
+        self.asked, self.let_go, self.brought = world.gateway.ask, threading.Event(), []
+        self.changed: list[str] = []
+        monkeypatch.setattr(world.gateway, "ask", self.ask)
+        monkeypatch.setattr(world.live, "bring", self.bring)
+        monkeypatch.setattr(service, "METHODS", {**METHODS, "RepositoryModelLoad": self.change()})
+        monkeypatch.setattr(calls, "METHODS", service.METHODS)
+
+    def ask(self, *given_: Any) -> Any:
+        if not self.let_go.is_set():
+            raise NotLoaded("late")
+        return self.asked(*given_)
+
+    def bring(self, model: str) -> None:
+        self.brought.append(model)
+        self.let_go.wait(10)
+
+    def change(self) -> Method:
+        def handler(_: Any, request: Any, _call: Call) -> Any:
+            self.let_go.wait(10)
+            self.changed.append(request.model_name)
+            return message("RepositoryModelLoadResponse")
+
+        return Method(handler, NOBODY, "model_name", waits=True)
+
+    async def infer(self, left_s: float | None) -> bytes | Refusal:
+        call = Call("ModelInfer", {})
+        return await self.asking.calls.answer(call, inference(ROW).SerializeToString(), left_s)
+
+    async def load(self, left_s: float | None) -> bytes | Refusal:
+        content = message("RepositoryModelLoadRequest", model_name="late").SerializeToString()
+        return await self.asking.calls.answer(Call("RepositoryModelLoad", {}), content, left_s)
+
+
+@pytest.fixture
+def slow(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    slow = Slow(world, monkeypatch)
+    yield slow
+    slow.let_go.set()
+
+
+def test_whoever_waits_for_a_model_or_a_change_waits_no_longer_than_its_deadline(slow: Slow) -> None:
+    async def ask() -> None:
+        for refused in await asyncio.gather(slow.infer(0.05), slow.load(0.05)):
+            assert isinstance(refused, Refusal)
+            assert (refused.status, "that goes on" in refused.message) == ("DEADLINE_EXCEEDED", True)
+        slow.let_go.set()
+        assert isinstance(await slow.load(5.0), bytes)
+        assert isinstance(await slow.infer(5.0), bytes)
+
+    asyncio.run(ask())
+    assert slow.changed == ["late", "late"]
+
+
+def test_a_model_is_brought_once_for_all_who_wait_and_holds_up_no_change(slow: Slow) -> None:
+    async def ask() -> list[bytes | Refusal]:
+        waiting = [asyncio.create_task(slow.infer(None)) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        asyncio.get_running_loop().call_later(0.1, slow.let_go.set)
+        return [await slow.load(5.0), *await asyncio.gather(*waiting)]
+
+    answers = asyncio.run(ask())
+    assert (slow.brought, slow.changed) == (["late"], ["late"])
+    assert not [each for each in answers if isinstance(each, Refusal)]
+
+
+def test_a_change_is_made_while_a_model_does_not_come(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(slow.world.live, "bring", lambda _: never.wait(10))
+
+    async def ask() -> bytes | Refusal:
+        waiting = [asyncio.create_task(slow.infer(0.5)) for _ in range(4)]
+        await asyncio.sleep(0.05)
+        slow.let_go.set()
+        loaded = await slow.load(0.3)
+        never.set()
+        await asyncio.gather(*waiting)
+        return loaded
+
+    assert isinstance(asyncio.run(ask()), bytes)
+
+
+def test_what_fails_after_its_caller_has_gone_is_logged_without_a_word_of_asyncio(
+    slow: Slow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: str) -> None:
+        slow.let_go.wait(10)
+        raise StorageUnwritable("/srv/models", "full")
+
+    monkeypatch.setattr(slow.world.live, "bring", fail)
+
+    async def ask() -> None:
+        await slow.infer(0.05)
+        slow.let_go.set()
+        await asyncio.sleep(0.2)
+
+    asyncio.run(ask())
+    gc.collect()
+    assert [(each.name, each.message) for each in caplog.records] == [
+        ("esteira.serving.refusals", "requests cannot be answered")
+    ]
 
 
 def test_a_heavy_model_is_asked_in_its_lane_and_refuses_who_cannot_wait(world: World) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from tests.serving.rpc.callers import inference
+from tests.serving.telemetry.test_opentelemetry import Listener
 from tests.serving.worlds import deployment, project, tree_model, tree_score
 
 from esteira.base.errors import UnknownName, UnknownScheme
@@ -46,6 +47,21 @@ def test_calls_are_answered_from_the_stores_of_the_project_and_logged(tmp_path: 
     (line,) = [json.loads(each) for path in (settings.home / "access").iterdir() for each in path.open()]
     told = line["route"], line["protocol"], line["status"], line["rows"], line["version"]
     assert told == ("/inference.GRPCInferenceService/ModelInfer", "grpc", 200, 1, "1")
+
+
+def test_traces_leave_from_here_and_numbers_from_the_gateway(tmp_path: Path) -> None:
+    with Listener() as listener:
+        told = f'[telemetry]\notlp = "{listener.url}"\ntraces = 1\npush_s = 0.01\n'
+        settings = project(tmp_path, f'[project]\nname = "late"\n[gateway]\ngrpc_port = 8091\n{told}')
+        calls = open_calls(settings)
+        asyncio.run(calls.answer(Call("ServerLive", {}), b"", None))
+        calls.close()
+        listener.shutdown()
+        (span,) = listener.spans()
+        assert span.name == "POST /inference.GRPCInferenceService/ServerLive"
+        said = {each.key: each.value for each in span.attributes}
+        assert (said["esteira.protocol"].string_value, said["server.port"].int_value) == ("grpc", 8091)
+        assert listener.metrics() == []
 
 
 @pytest.mark.parametrize(

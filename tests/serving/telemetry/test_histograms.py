@@ -41,3 +41,8 @@ def test_a_larger_share_never_has_a_smaller_quantile(values: list[float], one: f
 def test_nothing_observed_has_no_quantile_and_beyond_the_last_bound_it_is_that() -> None:
     assert quantile([1.0, 2.0], [0, 0, 0], 0.5) is None
     assert quantile([1.0, 2.0], [0, 0, 7], 0.5) == 2.0
+
+
+def test_the_medians_of_answers_that_take_some_ten_microseconds_can_be_told_apart() -> None:
+    medians = [quantile(SECONDS, _counts([each] * 9), 0.5) for each in (8e-6, 1.5e-5, 4e-5)]
+    assert [round(each or 0.0, 7) for each in medians] == [5e-6, 1.5e-5, 3.5e-5]

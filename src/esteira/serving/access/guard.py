@@ -101,20 +101,31 @@ class Guard:
 
     def __init__(self, known: Callers, mode: str, default: Callable[[], str] = lambda: EVERY_MODEL) -> None:
         self._known, self._is_open, self._default = known, mode == OPEN, default
+        # Who was found by the text of a key, among the callers of one look at the store.
+        self._found: tuple[Mapping[bytes, Caller], dict[str, Caller]] = {}, {}
 
     def caller(self, need: str, model: str, headers: Headers) -> Caller:
         """Who asks for role `need` on a model, as its key says. Raises: NotAuthenticated, NotAllowed."""
         if need == NOBODY or (self._is_open and need != ADMIN):
             return ANYBODY
-        text = _key_in(headers)
-        # The digest is looked up, not the key: how long that takes says nothing of a key's characters.
-        found = self._known.callers.get(digest_of(text)) if len(text) == LENGTH else None
-        if found is None:
-            raise NotAuthenticated
+        found = self._caller_of(_key_in(headers))
         if need not in found.roles:
             raise NotAllowed(need)
         if found.models and not found.may_ask(self._default_model() if model == DEFAULT_MODEL else model):
             raise NotAllowed(need)
+        return found
+
+    def _caller_of(self, text: str) -> Caller:
+        callers, known = self._known.callers, self._found
+        if known[0] is not callers:  # a key came, went or expired: nothing that was found before counts
+            known = self._found = callers, {}
+        found = known[1].get(text)
+        if found is None:
+            # The digest is looked up, not the key: how long that takes says nothing of a key's characters.
+            found = callers.get(digest_of(text)) if len(text) == LENGTH else None
+            if found is None:
+                raise NotAuthenticated
+            known[1][text] = found
         return found
 
     def _default_model(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import secrets
 import threading
@@ -179,16 +180,17 @@ class KeyRing:
         self._store, self._clock = store, clock
         self._seen = -1
         self._keys: Mapping[bytes, ApiKey] = {}
-        self._until: int | None = None  # when the next of them expires
+        self._from, self._until = -math.inf, math.inf  # UTC microseconds: meanwhile no key begins or ends
         self._stop = threading.Event()
         self.callers: Mapping[bytes, Caller] = {}  # replaced by one reference, never changed in place
 
     def follow(self) -> None:
         """Take up what changed since the last look, and drop what expired.
 
+        What expired by a clock that is then set back is valid again, as for whoever starts only now.
         Raises: StorageUnwritable, CorruptArtifact.
         """
-        if self._until is not None and self._clock.micros() >= self._until:
+        if not self._from <= self._clock.micros() < self._until:
             self._sort_out()  # needs no store, so one that fails keeps no key alive
         changes = self._store.changes()  # before reading, so that no later write is missed
         if changes != self._seen:
@@ -218,7 +220,9 @@ class KeyRing:
     def _sort_out(self) -> None:
         now = self._clock.micros()
         valid = {digest: key for digest, key in self._keys.items() if key.is_valid(now)}
-        self._until = min((key.expires for key in valid.values() if key.expires is not None), default=None)
+        ends = [key.expires for key in self._keys.values() if key.expires is not None]
+        self._from = max((end for end in ends if end <= now), default=-math.inf)
+        self._until = min((end for end in ends if end > now), default=math.inf)
         self.callers = {
             digest: Caller(key.name, frozenset(key.roles), key.models) for digest, key in valid.items()
         }

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from esteira.base.errors import NotFound
 from esteira.serving.http.arrays import tensors_of_json
 from esteira.serving.http.formats import UnfitRows, rows_of_csv, rows_of_json
 from esteira.serving.http.messages import JSON, TEXT, Pending, Response
@@ -45,8 +44,8 @@ def invoke(gateway: Gateway, request: Request) -> Response | Pending:
         kind, _, parameter = kind.lower().replace(" ", "").partition(";")
         if kind not in _READERS or parameter not in {"", "charset=utf-8"}:
             return Response(415, f"send one of {', '.join(_READERS)}, found {kind[:80]}".encode(), TEXT)
-    asked = gateway.ask(default_model(gateway), get(ID_HEADER) or "", get(KEY_HEADER) or "")
-    return Pending(asked, _work(gateway, asked, kind, request.body), _reply)
+    asked = gateway.ask(gateway.default(), get(ID_HEADER) or "", get(KEY_HEADER) or "")
+    return Pending(request, asked, _work(gateway, asked, kind, request.body), _reply)
 
 
 def _work(gateway: Gateway, asked: Asked, kind: str, body: bytes) -> Work:
@@ -80,14 +79,3 @@ def _reply(answer: Answer) -> Response:
         outputs = answer.outputs
         predictions = next(iter(outputs.values())) if len(outputs) == 1 else dict(outputs)
     return Response(200, _encode({"predictions": predictions}), JSON, headers, answer)
-
-
-def default_model(gateway: Gateway) -> str:
-    """The model of a protocol that names none: the project's, else the only one. Raises: NotFound."""
-    default, models = gateway.default_model, gateway.live.models
-    if default in models or not models or gateway.live.knows(default):
-        return default
-    if len(models) > 1:
-        served = ", ".join(sorted(models)[:20])
-        raise NotFound("a default model", "", f"ask /v2/models/NAME/infer for one of {served}")
-    return next(iter(models))

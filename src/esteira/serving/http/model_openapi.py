@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from esteira.serving.http.invocations import default_model
+from esteira.base.errors import NotFound
 from esteira.serving.http.messages import json_response
 from esteira.serving.http.models import tensors_of
 from esteira.serving.http.openapi import BASE, OPERATIONS, PINNED, document_of, operation_of
@@ -35,13 +35,8 @@ def model_openapi(gateway: Gateway, request: Request) -> Response:
     """Answer GET /v2/models/{model}[/versions/{version}]/openapi.json. Raises: NotFound, ModelUnavailable."""
     found = gateway.model(request.model)
     arm = gateway.arm(found, request.version) if request.version else found.champion
-    is_default = not request.version and default_model_of(gateway) == request.model
+    is_default = not request.version and _default_of(gateway) == request.model
     return json_response(200, model_document(request.model, request.version, arm, is_default=is_default))
-
-
-def default_model_of(gateway: Gateway) -> str:
-    """The model of protocols that name none; empty when there is none."""
-    return default_model(gateway) if len(gateway.live.models) == 1 else gateway.default_model
 
 
 def model_document(name: str, version: str, arm: LoadedArm, *, is_default: bool) -> Document:
@@ -177,3 +172,10 @@ def _zeros(spec: TensorSpec) -> Any:  # noqa: ANN401 - nested lists
     for size in reversed(_least(spec)):
         zero = [zero] * size
     return zero
+
+
+def _default_of(gateway: Gateway) -> str:
+    try:
+        return gateway.default()
+    except NotFound:  # there are several
+        return ""

@@ -94,8 +94,8 @@ def infer(gateway: Gateway, request: Request) -> Pending:
     arrays = {} if header is None else arrays_of(infer.inputs, raw)
     work = _work(gateway, asked, infer.inputs, arrays)
     if asked.loaded.tensors is None and not infer.parameters and not infer.outputs:
-        return Pending(asked, work, _reply_scores)
-    return Pending(asked, work, partial(_reply, infer))
+        return Pending(request, asked, work, _reply_scores)
+    return Pending(request, asked, work, partial(_reply, infer))
 
 
 def _check_outputs(loaded: LoadedArm, outputs: Sequence[Requested]) -> None:

@@ -101,14 +101,17 @@ def _is_served(live: LiveRoutes, name: str, revision: int) -> bool:
 
 
 def unload(gateway: Gateway, request: Request) -> Response:
-    """POST …/unload: out of the memory of every worker. Raises: BadInput, NotFound, NoAuditTrail."""
+    """POST …/unload: out of the memory of every worker of this gateway; the answer says so, or who has it.
+
+    Raises: BadInput, NotFound, NoAuditTrail.
+    """
     deployments, asked, reason = _asked(gateway, request)
     if "version" in asked:
         raise BadInput("a version is not unloaded alone; unload the model, or load another version of it")
     deployments.unload(request.model, request.caller.name, reason)
-    facts = {"name": request.model}
-    if not _came(lambda: request.model not in gateway.live.models):
-        return _later(facts, UNLOADING)
+    facts, live, name = {"name": request.model}, gateway.live, request.model
+    if not _came(lambda: name not in live.models and not live.holders(name)):
+        return _later(facts | {"held_by": live.holders(name)}, UNLOADING)
     return json_response(200, facts | {"state": UNAVAILABLE})
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from esteira.serving.access.roles import (
     ADMIN,
     DEFAULT_MODEL,
-    EVERY_MODEL,
     NO_MODEL,
     NOBODY,
     OBSERVE,
@@ -20,35 +18,15 @@ from esteira.serving.http import features, models, push, repository
 from esteira.serving.http.exposition import metrics_text
 from esteira.serving.http.invocations import invoke
 from esteira.serving.http.labels import post_labels
+from esteira.serving.http.messages import NOWHERE, Route
 from esteira.serving.http.model_openapi import model_openapi
 from esteira.serving.http.oip import infer
 from esteira.serving.http.openapi import openapi
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from esteira.serving.gateway import Gateway
-    from esteira.serving.http.messages import Pending, Request, Response
-
-    Handler = Callable[[Gateway, Request], Response | Pending]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What answers on a path: a handler for each method, in a protocol.
-
-    One that does not say whom it answers answers only administrators whose key is for every model.
-    """
-
-    protocol: str  # oip, mlflow, features, labels, push or metrics: how errors look, and a metric's label
-    handlers: Mapping[str, Handler]
-    need: str = ADMIN  # the role that a caller needs
-    about: str = EVERY_MODEL  # the model that a caller's key must be for, or what stands for models
-    model: str = ""
-    version: str = ""
-    view: str = ""
-    table: str = ""
-    waits: bool = False  # for the disk, before it answers
+    from esteira.serving.http.messages import Handler
 
 
 _SERVER = Route("oip", {"GET": models.server}, PREDICT, NO_MODEL)
@@ -86,6 +64,11 @@ _OF_TABLE: Mapping[str, Handler] = {"POST": push.post_rows}
 
 
 _LONGEST = 2_048  # characters of a path that leads somewhere: those that were asked for are kept in memory
+
+
+def route_of(path: str) -> Route:
+    """The route of a path, `NOWHERE` when nothing is there."""
+    return resolve(path) or NOWHERE
 
 
 def resolve(path: str) -> Route | None:

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from esteira.serving.http.messages import Response
+from esteira.base.errors import BadInput
+from esteira.serving.coming import Coming
+from esteira.serving.http.messages import Request, Response
+from esteira.serving.http.routing import route_of
 from esteira.serving.live.availability import NotLoaded
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from esteira.serving.http.messages import Headers
-    from esteira.serving.http.site import Begun, Site
+    from esteira.serving.http.messages import Headers, Pending
+    from esteira.serving.http.site import Site
     from esteira.serving.lanes import Lanes
 
     Pairs = list[tuple[str, str]]
@@ -29,9 +33,15 @@ DEADLINE_HEADER = "x-esteira-deadline-ms"
 BODY_S = 30.0  # for the whole body to come in
 _LARGE = 262_144  # bytes of a body that takes milliseconds to read
 _BESIDE = 4
-_BRINGING = 4  # models that come into memory at once
 _BEAT_S = 0.02  # between two looks at how late the event loop is
 _LOOK_S = 1.0  # between two looks for bodies that do not come
+
+
+class _TooLarge(BadInput):
+    """A body over the limit."""
+
+    def __init__(self) -> None:
+        super().__init__("the body is too large; send less")
 
 
 class Scope(Protocol):
@@ -67,8 +77,9 @@ class RsgiApplication:
         self._loop = asyncio.get_running_loop
         self._beside = ThreadPoolExecutor(_BESIDE, "beside")  # what waits: for the disk, for other workers
         self._late_s = 0.0  # how much later than it asked for the loop comes back to us
-        self._bringing = ThreadPoolExecutor(_BRINGING, "bringing")
-        self._bodies: dict[Exchange, tuple[float, Scope]] = {}  # that are being read, and until when
+        self._coming = Coming(site.gateway.live, site.refusals)
+        self._bodies: dict[Exchange, tuple[float, Request]] = {}  # that are being read, and until when
+        self._now = monotonic()  # about: as the last beat found it
 
     def __rsgi_init__(self, loop: AbstractEventLoop) -> None:
         self._beat(loop, monotonic())
@@ -76,106 +87,128 @@ class RsgiApplication:
 
     def __rsgi_del__(self, loop: AbstractEventLoop) -> None:
         self._beside.shutdown()
-        self._bringing.shutdown(cancel_futures=True)
+        self._coming.close()
         self._closing()
 
     async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
-        method, headers = scope.method, scope.headers
+        path = scope.path
+        request = Request(route_of(path), scope.headers, b"", scope.method, path, scope.query_string)
         if self._late_s > self._deadline_s:
             reason = "the gateway is overloaded; come back after 1 s"
-            self._send(exchange, self.site.refused(method, scope.path, headers, 503, reason))
+            self._send(exchange, self.site.refused(request, 503, reason))
             return
-        body: bytes | None = b""
-        if method != "GET":
-            body = await self._body(scope, headers.get("content-length"), exchange)
+        if request.method != "GET":
+            self._bodies[exchange] = self._now + BODY_S, request
+            try:
+                request.body = await (exchange() if self._is_measured(request) else self._parts(exchange))
+            except Exception as raised:  # noqa: BLE001 - the server's own: the sender has gone
+                self._cut(exchange, raised)
             if self._bodies.pop(exchange, None) is None:
                 return  # it did not come whole, or too late, and was told so
-        answer = self._answer(scope, headers, body)
+        answer = self._answer(request)
         self._send(exchange, answer if isinstance(answer, Response) else await answer)
 
-    def _answer(self, scope: Scope, headers: Headers, body: bytes | None) -> Response | Later:
+    def _answer(self, request: Request) -> Response | Later:
         """The response, or what it has to be waited for."""
-        site, method, path, query = self.site, scope.method, scope.path, scope.query_string
-        if body is None:
-            return site.too_large(method, path, headers)
-        if site.waits(path):
-            handle = partial(site.handle, method, path, headers, body, query=query)
-            return self._loop().run_in_executor(self._beside, handle)
-        if len(body) > _LARGE:
-            return self._read_beside(partial(site.begin, method, path, headers, body, query), headers)
+        site = self.site
+        if request.route.waits:
+            return self._loop().run_in_executor(self._beside, site.respond, request)
+        if len(request.body) > _LARGE:
+            return self._read_beside(request)
         try:
-            return self._complete(site.begin(method, path, headers, body, query), headers)
+            return self._complete(site.begin(request))
         except NotLoaded as absent:
-            again = partial(site.begin, method, path, headers, body, query)
-            return self._bring(absent.model, again, headers)
+            return self._bring(absent.model, request)
 
-    async def _read_beside(self, begin: Callable[..., Response | Begun], headers: Headers) -> Response:
+    async def _read_beside(self, request: Request) -> Response:
         """Read a large body while others are answered."""
         try:
-            answer = self._complete(await self._loop().run_in_executor(self._beside, begin), headers)
+            answer = self._complete(
+                await self._loop().run_in_executor(self._beside, self.site.begin, request)
+            )
         except NotLoaded as absent:
-            return await self._bring(absent.model, begin, headers)
+            return await self._bring(absent.model, request)
         return answer if isinstance(answer, Response) else await answer
 
-    def _complete(self, begun: Response | Begun, headers: Headers) -> Response | Later:
+    def _complete(self, begun: Response | Pending) -> Response | Later:
         if isinstance(begun, Response):
             return begun
-        if self._lanes.is_heavy(begun.pending.asked.loaded, begun.pending.work):
-            return self._in_lane(begun, headers)
+        if self._lanes.is_heavy(begun.asked.loaded, begun.work):
+            return self._in_lane(begun)
         return self.site.complete(begun)
 
-    async def _bring(self, model: str, begin: Callable[..., Response | Begun], headers: Headers) -> Response:
-        """Ask again when the model is in memory; others are answered meanwhile."""
-        await self._loop().run_in_executor(self._bringing, self.site.bring, model)
-        answer = self._complete(begin(may_wait=False), headers)
+    async def _bring(self, model: str, request: Request) -> Response:
+        """Ask again when the model is in memory, or the caller's time is over."""
+        said = request.headers.get(DEADLINE_HEADER)
+        with suppress(NotLoaded):
+            await self._coming.wait(model, None if said is None else self._deadline(said))
+        begin = partial(self.site.begin, request, may_wait=False)
+        is_large = len(request.body) > _LARGE
+        begun = await self._loop().run_in_executor(self._beside, begin) if is_large else begin()
+        answer = self._complete(begun)
         return answer if isinstance(answer, Response) else await answer
 
-    async def _in_lane(self, begun: Begun, headers: Headers) -> Response:
-        pending = begun.pending
+    async def _in_lane(self, pending: Pending) -> Response:
         try:
-            deadline_s = self._deadline(headers.get(DEADLINE_HEADER))
+            deadline_s = self._deadline(pending.request.headers.get(DEADLINE_HEADER))
             scored = await self._lanes.score(pending.asked, pending.work, deadline_s)
         except Exception as raised:  # noqa: BLE001 - a door: nothing passes it but a response
-            return self.site.fail(begun, raised)
-        return self.site.finish(begun, scored)
+            return self.site.fail(pending, raised)
+        return self.site.finish(pending, scored)
 
     def _deadline(self, said: str | None) -> float:
         if said is None or not (said.isascii() and said.isdecimal()) or len(said) > 9:
             return self._deadline_s
         return min(int(said) / 1000, self._deadline_s)
 
-    async def _body(self, scope: Scope, declared: str | None, exchange: Exchange) -> bytes | None:
-        limit, size = self.site.max_body_bytes, 0
+    def _is_measured(self, request: Request) -> bool:
+        """Whether the length of the body is known, and within the limit. Raises: _TooLarge."""
+        declared = request.headers.get("content-length")
+        if declared is None or not declared.isdecimal():
+            return False
+        if int(declared) > self.site.max_body_bytes:
+            raise _TooLarge
+        return True
+
+    async def _parts(self, exchange: Exchange) -> bytes:
+        """A body of unknown length. Raises: _TooLarge, EOFError."""
+        limit, size, ends = self.site.max_body_bytes, 0, 0
         chunks: list[bytes] = []
-        self._bodies[exchange] = (monotonic() + BODY_S, scope)
-        try:
-            if declared is not None and declared.isdecimal():
-                return await exchange() if int(declared) <= limit else None
-            async for chunk in exchange:  # a body of unknown length
-                size += len(chunk)
-                if size > limit:
-                    return None
-                chunks.append(chunk)
-        except Exception:  # noqa: BLE001 - the server's own: the sender has gone
-            if self._bodies.pop(exchange, None) is not None:
-                mend = "the body ended before its length; send it whole"
-                self._send(exchange, self.site.refused(scope.method, scope.path, scope.headers, 400, mend))
+        async for chunk in exchange:
+            size += len(chunk)
+            ends += not chunk
+            if size > limit:
+                raise _TooLarge
+            if ends > 1:  # granian ends a whole body with one empty chunk, and a broken one with another
+                raise EOFError
+            chunks.append(chunk)
         return b"".join(chunks)
 
+    def _cut(self, exchange: Exchange, raised: Exception) -> None:
+        """Tell the sender of a body that is not taken, if nobody has yet."""
+        found = self._bodies.pop(exchange, None)
+        if found is None:
+            return
+        _, request = found
+        if isinstance(raised, _TooLarge):
+            self._send(exchange, self.site.too_large(request))
+        else:
+            mend = "the body ended before its length; send it whole"
+            self._send(exchange, self.site.refused(request, 400, mend))
+
     def _beat(self, loop: AbstractEventLoop, expected: float) -> None:
-        now = monotonic()
+        now = self._now = monotonic()
         self._late_s = max(now - expected, 0.0)
         loop.call_later(_BEAT_S, self._beat, loop, now + _BEAT_S)
 
     def _look(self, loop: AbstractEventLoop) -> None:
         now = monotonic()
         self.site.gateway.metrics.in_flight.set((), len(self._bodies) + self._lanes.length)
-        for exchange, (until, scope) in list(self._bodies.items()):
+        for exchange, (until, request) in list(self._bodies.items()):
             if until < now:
                 del self._bodies[exchange]
                 mend = f"the body did not come within {BODY_S:g} s; send it whole"
-                refused = self.site.refused(scope.method, scope.path, scope.headers, 408, mend)
-                self._send(exchange, refused)
+                self._send(exchange, self.site.refused(request, 408, mend))
         loop.call_later(_LOOK_S, self._look, loop)
 
     def _send(self, exchange: Exchange, response: Response) -> None:

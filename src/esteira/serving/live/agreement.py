@@ -76,6 +76,7 @@ class Votes(Protocol):
     ) -> Word: ...
     def has_news(self) -> bool: ...
     def served_by_all(self, model: str) -> int: ...
+    def holders(self, model: str) -> list[str]: ...
     def close(self) -> None: ...
 
 
@@ -88,6 +89,9 @@ class Alone:
     def exchange(self, votes: Sequence[Vote], pending: Mapping[str, int], served: Mapping[str, int]) -> Word:
         """Decide."""
         self._served.update(served)
+        for each in votes:
+            if each.state == "out":
+                self._served.pop(each.model, None)
         return Word([(each.model, each.revision) for each in votes if each.state == "ready"], {})
 
     def has_news(self) -> bool:
@@ -97,6 +101,10 @@ class Alone:
     def served_by_all(self, model: str) -> int:
         """The revision that is served, 0 for none."""
         return self._served.get(model, 0)
+
+    def holders(self, model: str) -> list[str]:
+        """This worker, if it serves the model."""
+        return ["this one"] if model in self._served else []
 
     def close(self) -> None:
         """Nothing is held."""
@@ -144,6 +152,10 @@ class Agreement:
     def served_by_all(self, model: str) -> int:
         """The oldest revision of a model that a worker which lives serves; 0 when one of them serves none."""
         return served_by_all(self._folder, model)
+
+    def holders(self, model: str) -> list[str]:
+        """The workers that live and serve a model."""
+        return sorted(_served(self._folder, model))
 
     def close(self) -> None:
         """Leave: the others need not wait for this worker any more."""
@@ -211,15 +223,18 @@ def served_by_all(folder: Path, model: str) -> int:
 
     For whoever stands outside, in the folder `.esteira/gateway/PORT` of a gateway that runs.
     """
-    live = {worker for worker, path in _workers(folder).items() if _is_held(path)}
-    path = folder / _FILE
+    served, live = _served(folder, model), living_workers(folder)
+    return min((served.get(worker, 0) for worker in live), default=0)
+
+
+def _served(folder: Path, model: str) -> dict[str, int]:
+    """The revision of a model that each worker which lives and has one serves."""
+    live, path = living_workers(folder), folder / _FILE
     if not live or not path.is_file():
-        return 0
-    rows = _opened(path, path.stat().st_ino).rows(
-        "SELECT worker, revision FROM served WHERE model = ?", (model,)
-    )
-    served: dict[str, int] = {row[0]: row[1] for row in rows}
-    return min(served.get(worker, 0) for worker in live)
+        return {}
+    sql = "SELECT worker, revision FROM served WHERE model = ?"
+    rows = _opened(path, path.stat().st_ino).rows(sql, (model,))
+    return {row[0]: row[1] for row in rows if row[0] in live}
 
 
 @lru_cache(maxsize=8)

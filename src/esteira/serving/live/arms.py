@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from esteira.registry.signature import ViewRef
     from esteira.serving.routes import Arm
     from esteira.serving.runtimes.port import Runtime, TensorRuntime
+    from esteira.serving.telemetry.counts import Counts
 
     Bundles = Callable[[str], Path]  # the folder of a bundle, by its digest
     Readers = Callable[[tuple[ViewRef, ...]], OnlineReader]
@@ -81,6 +82,7 @@ class LoadedArm:
         )
         self.decoder, self.cost = loaded.decoder, loaded.cost
         self.calls = 0  # that were done at once; some of them teach the cost
+        self.counts: Counts | None = None  # once somebody has asked it
         self._loaded, self._reader = loaded, loaded.reader
         self._keys = frozenset(self.signature.keys)
         self._known = frozenset(self.fields)

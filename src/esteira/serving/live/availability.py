@@ -18,5 +18,7 @@ class ModelUnavailable(EsteiraError):
 class NotLoaded(ModelUnavailable):
     """A model that is not in memory and may be brought in: whoever can wait brings it and asks again."""
 
+    headers = (("retry-after", "1"),)
+
     def __init__(self, model: str) -> None:
         super().__init__(model, "it is not in memory yet; ask again")

@@ -106,6 +106,18 @@ class Loads:
             self.expire()
         return load.result()
 
+    def load(self, arm: Arm) -> LoadedArm:
+        """Load a version and wait for it, its turn included, no longer than a load may take.
+
+        Raises: what loading raised, LoadHangs.
+        """
+        load, until = self.start(arm), time.monotonic() + self._limit_s
+        while not load.wait(_LOOK_S):
+            self.expire()
+            if time.monotonic() > until:
+                raise LoadHangs(arm.version, self._limit_s)
+        return load.result()
+
     def _hire(self) -> None:
         if self._free and self._queue:
             self._free -= 1

@@ -74,7 +74,7 @@ class Scales:
                 self._overlaps = self._loading > 0
 
 
-def leavers(residents: Mapping[str, tuple[int, int]], room: int) -> list[str]:
+def leavers(residents: Mapping[str, tuple[float, int]], room: int) -> list[str]:
     """The least recently used, so that the others take at most `room` bytes together.
 
     `residents` are (when last used, bytes) by name; of two used at one time the first goes first.

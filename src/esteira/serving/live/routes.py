@@ -97,9 +97,19 @@ class LiveRoutes:
         """Whether models come into memory when they are asked for."""
         return self._table.limit > 0
 
-    def knows(self, name: str) -> bool:
-        """Whether a model has routes, in memory or not."""
-        return name in self._following.revisions
+    def default(self, name: str) -> str:
+        """The model that is asked where none is named: `name` if it has routes, else the only one that has.
+
+        One that was unloaded is no choice, one that is not in memory yet is. Raises: NotFound.
+        """
+        known = self._following.revisions
+        if name in known:
+            return name
+        others = [each for each in [*known] if each not in self._following.unloaded]
+        if len(others) > 1:
+            served = ", ".join(sorted(others)[:_NAMED])
+            raise NotFound("a default model", "", f"ask /v2/models/NAME/infer for one of {served}")
+        return others[0] if others else name
 
     def absent(self, name: str) -> EsteiraError:
         """Why a model is not in memory: NotFound, ModelUnavailable, or NotLoaded, which `bring` mends."""
@@ -141,6 +151,10 @@ class LiveRoutes:
     def served_by_all(self, name: str) -> int:
         """The oldest revision of a model that a worker of this gateway serves; 0 when one serves none."""
         return self._agreement.served_by_all(name)
+
+    def holders(self, name: str) -> list[str]:
+        """The workers of this gateway that have a model in force, whether or not it is in memory."""
+        return self._agreement.holders(name)
 
     def refresh(self, patience_s: float = float("inf")) -> None:
         """Take up what the store says, and wait for that at most so long. Raises: StorageUnwritable."""

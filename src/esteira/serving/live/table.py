@@ -34,7 +34,7 @@ class LargerThanMemory(EsteiraError):
 class LiveModel:
     """The routes of one model at one revision, every arm in memory."""
 
-    __slots__ = ("arms", "by_version", "gpu_bytes", "routes", "size", "used_at")
+    __slots__ = ("arms", "by_version", "gpu_bytes", "only", "routes", "size", "used_at")
 
     def __init__(
         self, routes: Routes, arms: Mapping[str, LoadedArm], size: int = 0, gpu_bytes: int = 0
@@ -42,7 +42,9 @@ class LiveModel:
         self.routes, self.arms = routes, arms  # the arms by name
         self.by_version: Mapping[str, LoadedArm] = {each.version: each for each in arms.values()}
         self.size, self.gpu_bytes = size, gpu_bytes  # bytes of memory, as far as is known
-        self.used_at = 0  # by any clock that only grows
+        # The arm of every key, where no split has to be asked.
+        self.only = arms.get(CHAMPION) if len(routes.bounds) == 1 else None
+        self.used_at = 0.0  # when it was asked last: who was not for longest leaves first, in a short memory
 
     @property
     def champion(self) -> LoadedArm:
@@ -52,10 +54,6 @@ class LiveModel:
     def choose(self, key: str) -> LoadedArm:
         """The arm of a key."""
         return self.arms[choose(self.routes, key).name]
-
-    def touch(self, at: int) -> None:
-        """Say that the model was asked: who was not for longest leaves first when memory is short."""
-        self.used_at = at
 
 
 class LiveTable:
@@ -78,7 +76,7 @@ class LiveTable:
             if before is not None:
                 model.used_at = before.used_at
             elif self.limit:  # what is new is not the first to go
-                model.used_at = max((each.used_at for each in self.models.values()), default=0)
+                model.used_at = max((each.used_at for each in self.models.values()), default=0.0)
             self._replace({**self.models, name: model}, gone)
             self._show(before, model)
             if before is not None and before.routes.revision != model.routes.revision:

@@ -60,6 +60,7 @@ class Uptake:
         self._dirty: set[str] = set()  # models to look at, kept until that was done
         self._served: dict[str, int] = {}  # what the others were not told yet
         self._out: list[Vote] = []
+        self._held: set[str] = set()  # models of which the others were told that this worker serves them
         self._has_joined = False
 
     @property
@@ -213,16 +214,20 @@ class Uptake:
             del self.candidates[name]
         if revision:
             self._served[name] = revision
+            self._held.add(name)
         failed = self._failures.by_model.get(name)
         if failed is not None and failed.revision <= revision:
             self._failures.forget(name)
 
     def _unload(self, name: str) -> None:
-        had = name in self._table.models or name in self.candidates or self.agreed.get(name, 0)
+        had = name in self._table.models or name in self.candidates or name in self._held
+        had = had or bool(self.agreed.get(name, 0))
         self.candidates.pop(name, None)
         self._failures.forget(name)
         with self.agreeing:
             self._table.drop(name)
             self.agreed.pop(name, None)
+        self._held.discard(name)
+        self._served.pop(name, None)  # the others are told that it is out, and nothing after that
         if had:
             self._out.append(Vote(name, 0, "out"))

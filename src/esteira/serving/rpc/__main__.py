@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from esteira.base.errors import BadInput
@@ -35,6 +36,7 @@ def run(settings: Settings, port: int | None, audit: str = "") -> None:
     pair = tls_pair(settings)
     tls = (pair[1].read_bytes(), pair[0].read_bytes()) if pair else None
     with listening(gateway.host, asked, "grpcs" if pair else "grpc") as (host, taken):
+        settings = replace(settings, gateway=replace(gateway, grpc_port=taken))
         counters = Counters(settings.home / "gateway", taken)
         calls = load("esteira.serving.rpc.opening:open_calls")(settings, counters.folder, audit)
         try:

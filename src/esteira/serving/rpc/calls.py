@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from esteira.base.errors import BadInput, EsteiraError, NotFound
+from esteira.base.errors import EsteiraError
 from esteira.serving.access.guard import told_to
+from esteira.serving.coming import Coming
 from esteira.serving.lanes import Refused
 from esteira.serving.live.availability import NotLoaded
+from esteira.serving.refusals import Refusals
 from esteira.serving.rpc.messages import INFERENCE
 from esteira.serving.rpc.service import METHODS
 from esteira.serving.telemetry.port import Exchange
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from esteira.serving.telemetry.port import Observer
     from esteira.serving.work import Scored
 
-log = logging.getLogger(__name__)
-
 PROTOCOL = "grpc"  # the label of metrics; their code is the name of the status
 _SAMPLE = 15  # of inferences that are done at once, one in sixteen teaches the model's cost
 _OF_HTTP = {  # the status of an error of ours → the same for gRPC
@@ -38,9 +37,20 @@ _OF_HTTP = {  # the status of an error of ours → the same for gRPC
     409: "FAILED_PRECONDITION",
     413: "RESOURCE_EXHAUSTED",
     429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+
+
+class DeadlineOver(EsteiraError):
+    """A call that waited for what took longer than its caller had."""
+
+    status = 504
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the deadline was over before {what}; that goes on, so ask again, with more time")
+        self.what = what
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +82,9 @@ class Calls:
         self._observers, self._closing = observers, closing
         self.is_ending = False  # then what is in flight is answered, and further calls are refused
         self.turned_away = 0  # calls that were refused for that
-        self._beside = ThreadPoolExecutor(1, "beside")  # what waits for the disk, one after the other
-        self._said, self._inline = "", 0
+        self._beside = ThreadPoolExecutor(1, "beside")  # changes of what serves, one after the other
+        self._refusals, self._inline = Refusals(), 0
+        self._coming = Coming(service.gateway.live, self._refusals)
 
     async def answer(self, call: Call, content: bytes, left_s: float | None) -> bytes | Refusal:
         """The response to a call whose caller waits `left_s` more; one that waits no more is not begun."""
@@ -98,6 +109,7 @@ class Calls:
     def close(self) -> None:
         """Let go of what nobody waits for any more, and make durable what was answered."""
         self._beside.shutdown(wait=False, cancel_futures=True)
+        self._coming.close()
         self.service.gateway.close()
         self._closing()
         for observer in self._observers:
@@ -105,34 +117,46 @@ class Calls:
 
     def refusal(self, raised: Exception) -> Refusal:
         """The refusal that an error is."""
-        if isinstance(raised, BadInput):
-            status = getattr(raised, "status", 404 if isinstance(raised, NotFound) else 400)
-        elif isinstance(raised, EsteiraError):
-            status = getattr(raised, "status", 0)
-        else:
-            log.error("call failed", exc_info=raised)
-            return Refusal("INTERNAL", "internal error; the gateway's log says why", 500)
-        if not status:  # its message may name places that are nobody's business
-            self._say(str(raised))
-            reason = "a store that the gateway needs does not answer; its log says why"
-            return Refusal("UNAVAILABLE", reason, 503)
-        return Refusal(_OF_HTTP.get(status, "UNKNOWN"), str(raised), status)
+        code, message = self._refusals.of(raised)
+        return Refusal(_OF_HTTP.get(code, "UNKNOWN"), message, code)
 
     async def _answer(self, call: Call, content: bytes, left_s: float | None) -> bytes:
         service, loop = self.service, asyncio.get_running_loop()
+        until = None if left_s is None else loop.time() + left_s
         if METHODS[call.method].waits:
-            found = await loop.run_in_executor(self._beside, service.handle, call, content)
+            change = loop.run_in_executor(self._beside, service.handle, call, content)
+            found = await self._in_time(change, left_s)
         else:
             try:
                 found = service.handle(call, content)
             except NotLoaded as absent:
-                await loop.run_in_executor(self._beside, service.gateway.live.bring, absent.model)
+                if not await self._coming.wait(absent.model, left_s):
+                    raise DeadlineOver("the model was in memory") from absent
                 found = service.handle(call, content)
         if isinstance(found, bytes):
             return found
-        scored = await self._score(found, left_s)
+        scored = await self._score(found, None if until is None else until - loop.time())
         call.answer = service.gateway.answer(found.asked, found.work, scored)
         return found.reply(call.answer)
+
+    async def _in_time(
+        self, change: asyncio.Future[Pending | bytes], left_s: float | None
+    ) -> Pending | bytes:
+        """What a change gives, if it ends in time; it goes on in any case. Raises: DeadlineOver."""
+        try:
+            await asyncio.wait({change}, timeout=left_s)
+        finally:
+            if not change.done():  # in time, or its caller has gone
+                change.add_done_callback(self._note)
+        if not change.done():
+            raise DeadlineOver("the change was in force")
+        return change.result()
+
+    def _note(self, change: asyncio.Future[Pending | bytes]) -> None:
+        """Log what nobody waits to hear."""
+        failure = None if change.cancelled() else change.exception()
+        if isinstance(failure, Exception):
+            self._refusals.of(failure)
 
     async def _score(self, pending: Pending, left_s: float | None) -> Scored:
         loaded, work = pending.asked.loaded, pending.work
@@ -148,11 +172,6 @@ class Calls:
         if not self._inline & _SAMPLE:
             loaded.cost.observe(work.rows, scored.seconds)
         return scored
-
-    def _say(self, reason: str) -> None:
-        if reason != self._said:  # once, not with every call
-            self._said = reason
-            log.error("calls cannot be answered", extra={"reason": reason})
 
     def _tell(self, call: Call, content: bytes, response: bytes | Refusal, seconds: float) -> None:
         answer = call.answer

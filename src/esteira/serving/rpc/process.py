@@ -3,52 +3,20 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from esteira.base.settings import load_settings
-from esteira.serving.process import Door, ServerProcess
-from esteira.serving.tls import tls_pair
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+from esteira.serving.process import ModelsProcess
 
 
-class RpcProcess(ServerProcess):
+class RpcProcess(ModelsProcess):
     """The models of a project folder over gRPC. Its log is `.esteira/rpc.log`.
 
     with RpcProcess(folder) as rpc:
         calls go to rpc.address
     """
 
-    def __init__(
-        self,
-        root: Path,
-        *,
-        port: int | None = None,
-        environment: Mapping[str, str] | None = None,
-        audit: str = "",
-    ) -> None:
-        """`port` instead of `grpc_port` in esteira.toml; 0 takes a free one. `audit` as for the gateway.
-
-        Raises: NotFound, BadInput.
-        """
-        settings = load_settings(root, environment)
-        gateway = settings.gateway
-        door = Door(
-            "esteira.serving.rpc",
-            "the gRPC server",
-            gateway.host,
-            gateway.grpc_port if port is None else port,
-            "",
-            settings.root,
-            settings.home / "rpc.log",
-            tls=tls_pair(settings) is not None,
-            drain_s=gateway.drain_ms / 1000,
-            options=("--audit", audit) if audit else (),
-        )
-        super().__init__(door, environment)
+    module, called = "esteira.serving.rpc", "the gRPC server"
+    port_setting, log_name = "grpc_port", "rpc.log"
 
     @property
     def address(self) -> str:

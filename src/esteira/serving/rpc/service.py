@@ -14,7 +14,7 @@ import msgspec
 from esteira.base.errors import EsteiraError, NotFound
 from esteira.serving.access.roles import ADMIN, ANYBODY, NO_MODEL, NOBODY, OBSERVE, PREDICT
 from esteira.serving.http import repository
-from esteira.serving.http.messages import Request
+from esteira.serving.http.messages import Request, Route
 from esteira.serving.http.models import VERSION
 from esteira.serving.live.availability import ModelUnavailable, NotLoaded
 from esteira.serving.live.states import READY
@@ -147,9 +147,8 @@ def _change(
     """A change of the repository, which is the same over HTTP: same record, same patience, same refusals."""
     _check_repository(request)
     body = _encode({"parameters": plain(request.parameters)})
-    answer = change(
-        service.gateway, Request(call.headers, body, model=request.model_name, caller=call.caller)
-    )
+    route = Route("grpc", {}, model=request.model_name)
+    answer = change(service.gateway, Request(route, call.headers, body, caller=call.caller))
     if answer.status >= 400:
         raise RepositoryRefused(answer.status, msgspec.json.decode(answer.body)["error"])
     return MESSAGES[response]()
