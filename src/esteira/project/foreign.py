@@ -157,14 +157,18 @@ def _inside(path: Path, name: object, *endings: str) -> bytes:
     """A file of the folder itself, empty when the flavor names none of these endings."""
     if not isinstance(name, str) or not name.endswith(endings):
         return b""
-    file = (path / name).resolve()
-    return _content(file) if file.is_relative_to(path.resolve()) and file.is_file() else b""
+    try:
+        file = (path / name).resolve()
+        return _content(file) if file.is_relative_to(path.resolve()) and file.is_file() else b""
+    except (OSError, RuntimeError, ValueError) as refused:  # a name too long, links in a ring, a NUL
+        raise UnknownForm(path, f"its MLmodel names the file {name[:80]!r}: {refused}") from refused
 
 
 def _content(path: Path) -> bytes:
-    if path.stat().st_size > _LARGEST:
-        raise UnknownForm(path, f"it holds {path.stat().st_size:,} bytes; the limit is {_LARGEST:,}")
     try:
+        size = path.stat().st_size
+        if size > _LARGEST:
+            raise UnknownForm(path, f"it holds {size:,} bytes; the limit is {_LARGEST:,}")
         return path.read_bytes()
     except OSError as refused:
         raise UnknownForm(path, refused.strerror or str(refused)) from refused
@@ -188,6 +192,12 @@ def _of_xgboost(files: Mapping[str, bytes]) -> list[str]:
         else:
             document = load("esteira.serving.runtimes.ubjson:decode")(files["model.ubj"])
         names = document["learner"]["feature_names"]
-    except (ValueError, KeyError, TypeError, RecursionError, BadInput):  # the runtime will say what is wrong
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        RecursionError,
+        BadInput,
+    ):  # the runtime will say what is wrong
         return []
     return names if isinstance(names, list) and all(isinstance(each, str) for each in names) else []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-import numpy as np
 
 from esteira.base.errors import BadInput, NotFound
 from esteira.base.optional import load
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 TARGET = "label"  # the name of what is predicted, when nobody says
 _NUMBERS = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL"}
-_DATATYPES = {np.dtype(name): datatype for datatype, name in DTYPES.items() if name != "object"}
+_DATATYPES = {name: datatype for datatype, name in DTYPES.items()} | {"str": "BYTES", "bytes": "BYTES"}
 _MEND = "name them with --like VERSION, a version with the same columns, or with --columns FILE"
 
 
@@ -72,7 +71,7 @@ def inputs_of(foreign: Foreign, target: str = TARGET) -> tuple[Signature, Tensor
     if inputs and all(each.get("type") == "tensor" for each in inputs):
         if foreign.runtime == "pyfunc":
             return Signature((), target), _tensors(inputs, foreign.described.outputs)
-    elif inputs and all(each.get("name") for each in inputs):
+    elif inputs and all(each.get("name") and isinstance(each["name"], str) for each in inputs):
         columns = {column.name: column for column in map(_column, inputs)}
         order = own if sorted(own) == sorted(columns) else columns  # the native file reads by place
         return Signature(tuple(columns[name] for name in order), target), None
@@ -89,7 +88,7 @@ def _distinct(columns: Sequence[Column]) -> tuple[Column, ...]:
 
 
 def _column(said: Mapping[str, Any]) -> Column:
-    name, kind = said["name"], said.get("type")
+    name, kind = said["name"], str(said.get("type"))
     if kind not in _NUMBERS:
         reason = (
             "its categories are not in the MLmodel"
@@ -111,12 +110,10 @@ def _tensors(
 
 
 def _tensor(said: Mapping[str, Any], name: str) -> TensorSpec:
-    name, spec = said.get("name") or name, said.get("tensor-spec")
+    name, spec = str(said.get("name") or name), said.get("tensor-spec")
     if spec is None:  # a column among the outputs
         return TensorSpec(name, _NUMBERS.get(str(said.get("type")), "BYTES"), (-1,))
     try:
-        dtype = np.dtype(spec["dtype"])
-        datatype = "BYTES" if dtype.kind in "OUS" else _DATATYPES[dtype]
-        return TensorSpec(name, datatype, tuple(msgspec.convert(spec["shape"], list[int])))
+        return TensorSpec(name, _DATATYPES[spec["dtype"]], tuple(msgspec.convert(spec["shape"], list[int])))
     except (KeyError, TypeError, msgspec.ValidationError) as wrong:
         raise BadInput(f"tensor {name!r} of the MLmodel cannot be served: {spec}") from wrong

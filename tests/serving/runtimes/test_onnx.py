@@ -21,9 +21,11 @@ from esteira.base.errors import BadInput, CorruptArtifact
 from esteira.registry.bundle import Model
 from esteira.registry.signature import Column, Signature
 from esteira.serving.runtimes import open_runtime, open_tensor_runtime
-from esteira.serving.runtimes.onnx import FilesOutside, NoScore, tensors_of_onnx
+from esteira.serving.runtimes.onnx import FilesOutside, NoScore, OwnFormat, tensors_of_onnx
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 SIGNATURE = Signature(tuple(Column(f"x{n}", optional=True) for n in range(5)), "late")
@@ -236,3 +238,20 @@ def test_numbers_beyond_float32_score_alike_alone_and_in_a_batch() -> None:
 def test_files_that_are_no_graph_are_corrupt_with_the_librarys_reason() -> None:
     with pytest.raises(CorruptArtifact, match="ONNX Runtime can read"):
         open_runtime(replace(forest(), files={"model.onnx": b"\x08\x08"}))
+
+
+def test_the_format_that_onnx_runtime_keeps_for_itself_is_refused(tmp_path: Path) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(forest().files["model.onnx"], options)
+    files = {"model.onnx": (tmp_path / "model.ort").read_bytes()}
+    with pytest.raises(OwnFormat, match="made from"):
+        open_runtime(replace(forest(), files=files))
+    with pytest.raises(OwnFormat):
+        tensors_of_onnx(files)
+
+
+def test_the_bytes_do_not_choose_how_they_are_read() -> None:
+    options = open_runtime(forest())._session.get_session_options()  # type: ignore[attr-defined]
+    assert options.get_session_config_entry("session.load_model_format") == "ONNX"

@@ -119,7 +119,16 @@ def test_an_operator_that_does_more_than_compute_is_never_called(operator: str) 
 
 
 @pytest.mark.parametrize(
-    "mark", [{"dtype": "load"}, {"layout": "float32"}, {"stranger": "x"}, {"float": "one"}, {}]
+    "mark",
+    [
+        {"layout": "sparse_coo"},
+        {"dtype": "quint8"},
+        {"dtype": "load"},
+        {"layout": "float32"},
+        {"stranger": "x"},
+        {"float": "one"},
+        {},
+    ],
 )
 def test_a_mark_that_names_no_value_is_corrupt(mark: dict[str, str]) -> None:
     with pytest.raises(CorruptArtifact):

@@ -11,6 +11,7 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeClassifier
 
 from esteira.base.errors import CorruptArtifact
 from esteira.serving.runtimes.tree_bounds import check_trees
@@ -54,6 +55,34 @@ def test_a_branch_that_leads_elsewhere_is_found_in_histogram_boosting(field: str
     boosted._predictors[2][0].nodes[field][0] = value
     with pytest.raises(CorruptArtifact, match="branches"):
         check_trees(boosted, "model.skops")
+
+
+def boosted() -> Any:
+    return fitted(GradientBoostingClassifier(n_estimators=3))
+
+
+def test_a_member_of_more_columns_than_its_ensemble_is_found() -> None:
+    for ensemble in (boosted(), fitted(RandomForestClassifier(3, random_state=0))):
+        np.ravel(ensemble.estimators_)[1].n_features_in_ = 10
+        with pytest.raises(CorruptArtifact, match="members take 4 columns"):
+            check_trees(make_pipeline(ensemble), "model.skops")
+
+
+def test_a_tree_that_stands_in_two_ensembles_is_held_to_the_columns_of_both() -> None:
+    ensemble = boosted()
+    drawn = np.random.default_rng(1).normal(size=(200, 10))
+    wide = DecisionTreeClassifier(max_depth=1).fit(drawn, drawn[:, 9] > 0)
+    ensemble.estimators_[0, 0].tree_ = wide.tree_
+    for found in ([ensemble, wide], [wide, ensemble]):
+        with pytest.raises(CorruptArtifact, match="branches"):
+            check_trees(found, "model.skops")
+
+
+def test_boosting_that_would_write_beside_its_scores_is_found() -> None:
+    ensemble = boosted()
+    ensemble.estimators_ = np.repeat(ensemble.estimators_, 3, axis=1)
+    with pytest.raises(CorruptArtifact, match="ensemble"):
+        check_trees(ensemble, "model.skops")
 
 
 def test_a_category_without_its_set_is_found() -> None:

@@ -41,8 +41,19 @@ def test_what_was_written_is_read(value: Any) -> None:
 
 
 @given(st.binary(max_size=30))
-def test_an_array_of_numbers_is_skipped_and_counted(content: bytes) -> None:
-    assert decode(encoded([content, 1])) == [len(content), 1]
+def test_an_array_of_numbers_is_kept(content: bytes) -> None:
+    array, one = decode(encoded([content, 1]))
+    assert (array.tolist(), one) == ([*content], 1)
+
+
+def test_numbers_of_an_array_are_big_endian() -> None:
+    assert decode(b"[$l#U\x02\xff\xff\xff\xff\x00\x00\x00\x07").tolist() == [-1, 7]
+    assert decode(b"[$L#U\x01\x00\x00\x00\x00\x00\x00\x01\x00").tolist() == [256]
+
+
+def test_a_doubled_name_is_refused_as_a_library_may_take_the_other_value() -> None:
+    with pytest.raises(MalformedUbjson, match="'a' once"):
+        decode(b"{U\x01aU\x01U\x01aU\x02}")
 
 
 @given(st.dictionaries(st.text(max_size=5), PLAIN, max_size=4), st.data())

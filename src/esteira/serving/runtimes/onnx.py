@@ -68,6 +68,16 @@ class FilesOutside(BadInput):
         )
 
 
+class OwnFormat(BadInput):
+    """A model in the format that ONNX Runtime keeps for itself."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "model.onnx is in ONNX Runtime's own format, whose reader trusts what it reads; give the .onnx "
+            "that it was made from"
+        )
+
+
 class NoScore(BadInput):
     """A graph whose outputs say no score a row."""
 
@@ -79,7 +89,10 @@ class NoScore(BadInput):
 
 
 def tensors_of_onnx(files: Mapping[str, bytes]) -> TensorSignature:
-    """The tensors that `model.onnx` takes and gives. Raises: CorruptArtifact, FilesOutside, BadInput."""
+    """The tensors that `model.onnx` takes and gives.
+
+    Raises: CorruptArtifact, FilesOutside, OwnFormat, BadInput.
+    """
     return _tensors(_opened(files)[1])
 
 
@@ -191,12 +204,15 @@ class OnnxTensors:
 
 def _opened(files: Mapping[str, bytes]) -> tuple[Contents, Any]:
     content = files.get(PAYLOAD, b"")
+    if content[4:8] == b"ORTM":
+        raise OwnFormat
     contents = contents_of(content)
     for named in contents.outside:
         raise FilesOutside(named)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # only what ends the process; what it refuses it also raises
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # else the bytes choose
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import operator
 import struct
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,14 @@ from esteira.serving.runtimes.tensor_checks import (
     check_inputs,
     check_signature,
 )
+from esteira.serving.runtimes.torch_checks import CHECKS, check_size, checked
+from esteira.serving.runtimes.torch_operators import (
+    MAKERS,
+    REFUSED_OVERLOADS,
+    SERVED,
+    UnknownOperator,
+    of_sizes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,21 +43,6 @@ if TYPE_CHECKING:
 
     from esteira.registry.bundle import Model
     from esteira.serving.runtimes.program import Node, Program
-
-_LARGEST = 2**63  # a size, or a number on the way to one
-_STEEPEST = 64  # exponent
-
-
-def _of_sizes(compute: Callable[..., Any]) -> Callable[..., Any]:
-    """Arithmetic as sizes need it: on other things, or without an end, it would hold up the whole process."""
-
-    def computed(*sizes: float) -> Any:  # noqa: ANN401 - a number
-        is_steep = compute is operator.pow and abs(sizes[-1]) > _STEEPEST
-        if any(not isinstance(each, int | float) or abs(each) > _LARGEST for each in sizes) or is_steep:
-            raise BadInput(f"the program computes {compute.__name__} of what is no size; export it again")
-        return compute(*sizes)
-
-    return computed
 
 
 # What sizes are computed with, as a program has it.
@@ -59,30 +53,6 @@ SIZES: Mapping[str, Callable[..., Any]] = {
         *(operator.neg, operator.pow, torch.sym_int, torch.sym_max, torch.sym_min),
     )
 }
-_PRIVATE = frozenset(
-    {"_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "_cdist_forward", "_embedding_bag_forward_only"}
-    | {"_fft_c2c", "_fft_c2r", "_fft_r2c", "_log_softmax", "_native_batch_norm_legit_no_training", "_softmax"}
-    | {"_pdist_forward", "_safe_softmax", "_scaled_dot_product_flash_attention_for_cpu", "_to_copy"}
-    | {"_unsafe_view"}
-)
-# Random only while training, as their arguments say; a program in eval mode has them without chance.
-_SETTLED = frozenset({"gru", "lstm", "rnn_relu", "rnn_tanh", "scaled_dot_product_attention"} | _PRIVATE)
-# Memory that nobody wrote, raw memory, files, indices that nobody checks, and what outlives the call.
-_REFUSED = (
-    *("empty", "new_empty", "resize", "as_strided", "set_", "from_file", "save", "manual_seed"),
-    *("sparse_", "_sparse", "to_sparse", "_to_sparse"),
-)
-
-
-class UnknownOperator(BadInput):
-    """An operator that is not called for a model from a store."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"operator {name!r} is not served: only ATen operators that compute, draw nothing at random and "
-            "change no tensor; export the model in eval mode, without operators of your own"
-        )
-        self.name = name
 
 
 class NotOneScore(BadInput):
@@ -98,20 +68,17 @@ class NotOneScore(BadInput):
 def operator_of(name: str) -> Callable[..., Any]:
     """The function that a node names. Raises: UnknownOperator."""
     if name in SIZES:
-        return SIZES[name] if name == "getitem" else _of_sizes(SIZES[name])
+        return SIZES[name] if name == "getitem" else of_sizes(SIZES[name])
     space, _, rest = name.partition(".")
     base, _, overload = rest.partition(".")
-    is_private = base.startswith("_") and base not in _PRIVATE
-    if space != "aten" or is_private or base.startswith(_REFUSED):
+    if space != "aten" or base not in SERVED or rest in REFUSED_OVERLOADS:
         raise UnknownOperator(name)
     found = getattr(getattr(torch.ops.aten, base, None), overload, None)
-    if not isinstance(found, torch._ops.OpOverload):
+    if not isinstance(found, torch._ops.OpOverload) or found._schema.is_mutable:
         raise UnknownOperator(name)
-    operation: Callable[..., Any] = found
-    draws = torch.Tag.nondeterministic_seeded in found.tags and base not in _SETTLED
-    if found._schema.is_mutable or draws:
-        raise UnknownOperator(name)
-    return operation
+    if base in CHECKS:
+        return checked(found, CHECKS[base])
+    return checked(found, partial(check_size, found)) if base in MAKERS else found
 
 
 def weights_file(tensors: Mapping[str, Any]) -> bytes:
@@ -179,7 +146,7 @@ class _Graph:
         if kind == "device":
             return torch.device(self._device)
         value = getattr(torch, str(name), None)
-        if kind not in _KINDS or not isinstance(value, _KINDS[kind]):
+        if kind not in _KINDS or not isinstance(value, _KINDS[kind]) or name in _REFUSED_VALUES:
             raise CorruptArtifact(PROGRAM, f"a {', '.join(_KINDS)}, device or float", f"{kind} {name}")
         return value
 
@@ -203,6 +170,17 @@ _KINDS: Mapping[str, type] = {
     "layout": torch.layout,
     "memory_format": torch.memory_format,
 }
+# Sparse and quantised tensors, whose indices and scales kernels take on trust.
+_REFUSED_VALUES = frozenset(
+    name
+    for name in dir(torch)
+    if (isinstance(getattr(torch, name), torch.layout) and name != "strided")
+    or (isinstance(getattr(torch, name), torch.dtype) and name.startswith(("q", "bits")))
+)
+
+
+# What an operator raises of arguments that do not fit it, and a check of those that are no tensors.
+_REFUSALS = (RuntimeError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
 
 
 class TorchTensors:
@@ -229,10 +207,10 @@ class TorchTensors:
         given = [self._tensor(inputs[spec.name]) for spec in self._inputs]
         try:
             found = self._graph(given)
-        except (RuntimeError, IndexError, ValueError, TypeError, ZeroDivisionError) as refused:
-            raise RefusedTensors(str(refused).splitlines()[0][:200]) from refused
-        named = {spec.name: each for spec, each in zip(self._outputs, found, strict=True)}
-        return {name: np.ascontiguousarray(named[name].cpu().numpy()) for name in self._asked}
+            named = {spec.name: each for spec, each in zip(self._outputs, found, strict=True)}
+            return {name: np.ascontiguousarray(named[name].cpu().numpy()) for name in self._asked}
+        except _REFUSALS as refused:
+            raise RefusedTensors((str(refused).splitlines() or [repr(refused)])[0][:200]) from refused
 
     def _tensor(self, given: NDArray[Any]) -> Any:  # noqa: ANN401 - vendor object
         own = given if given.flags.writeable and given.flags.c_contiguous else given.copy(order="C")

@@ -22,10 +22,12 @@ def check_trees(estimator: Any, payload: str) -> None:  # noqa: ANN401 - of scik
     while waiting:
         found, columns = waiting.pop()
         columns = getattr(found, "n_features_in_", columns)
-        if id(found) in seen or isinstance(found, str | bytes | int | float):
+        if (id(found), columns) in seen or isinstance(found, str | bytes | int | float):
             continue
-        seen[id(found)] = found  # held, so that no other object gets its number
+        seen[id(found), columns] = found  # held, so that no other object gets its number
         kind = type(found).__name__
+        if not _are_of_one_matrix(found, columns):
+            raise CorruptArtifact(payload, f"an ensemble whose members take {columns} columns", kind)
         if kind in _CHECKS and not _CHECKS[kind](found, columns):
             raise CorruptArtifact(payload, "trees whose branches lead to their nodes", kind)
         waiting += [(each, columns) for each in _inside(found)]
@@ -39,6 +41,22 @@ def _inside(found: object) -> list[Any]:
     if isinstance(found, np.ndarray):
         return found.ravel().tolist() if found.dtype == object else []
     return [*getattr(found, "__dict__", {}).values()]
+
+
+def _are_of_one_matrix(ensemble: Any, columns: int) -> bool:  # noqa: ANN401 - of scikit-learn
+    """Whether members ask for no more than the columns of their ensemble, whose matrix their trees get.
+
+    A chain adds what it predicted; boosting writes each column of its members into a column of its scores.
+    """
+    kind = type(ensemble).__name__
+    members: Any = getattr(ensemble, "estimators_", ())
+    if kind in {"GradientBoostingClassifier", "GradientBoostingRegressor"}:
+        classes = len(getattr(ensemble, "classes_", ()))
+        if members.ndim != 2 or members.shape[1] != (classes if classes > 2 else 1):
+            return False
+    return kind in {"ClassifierChain", "RegressorChain"} or all(
+        getattr(each, "n_features_in_", columns) <= columns for each in _inside(members)
+    )
 
 
 def _is_sound(tree: Any, columns: int) -> bool:  # noqa: ANN401 - sklearn.tree._tree.Tree

@@ -7,9 +7,14 @@ Source: ubjson.org, draft 12.
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from esteira.base.errors import BadInput
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _NUMBERS = {
     b"i": struct.Struct(">b"),
@@ -34,11 +39,11 @@ class MalformedUbjson(BadInput):
 
 
 def decode(content: bytes) -> Any:  # noqa: ANN401 - as of JSON
-    """The document; an array of numbers of one type becomes its length, as nobody here asks for the numbers.
+    """The document; an array of numbers of one type stands as NumPy's, over the bytes that it was read from.
 
-    Raises: MalformedUbjson.
-    >>> decode(b"{i\\x01ai\\x07i\\x01b[$d#i\\x01\\x00\\x00\\x00\\x00}")
-    {'a': 7, 'b': 1}
+    Raises: MalformedUbjson, also for a doubled name: a library could take the value that was not looked at.
+    >>> decode(b"{i\\x01ai\\x07i\\x01b[$U#i\\x02\\x00\\x05}")
+    {'a': 7, 'b': array([0, 5], dtype=uint8)}
     """
     reader = _Reader(content)
     value = reader.value(reader.take(1), 0)
@@ -52,11 +57,14 @@ class _Reader:
         self.content, self.at = content, 0
 
     def take(self, count: int) -> bytes:
-        taken = self.content[self.at : self.at + count]
-        if count < 0 or len(taken) < count:
-            raise MalformedUbjson(f"{count} bytes, {len(taken)} are left,", self.at)
+        self.skip(count)
+        return self.content[self.at - count : self.at]
+
+    def skip(self, count: int) -> None:
+        left = len(self.content) - self.at
+        if not 0 <= count <= left:
+            raise MalformedUbjson(f"{count} bytes, {left} are left,", self.at)
         self.at += count
-        return taken
 
     def value(self, mark: bytes, depth: int) -> Any:  # noqa: ANN401 - as of JSON
         if mark in _NUMBERS:
@@ -83,19 +91,22 @@ class _Reader:
         found: dict[str, Any] = {}
         while self.content[self.at : self.at + 1] != b"}":
             name = self.text()
+            if name in found:
+                raise MalformedUbjson(f"{name!r} once", self.at)
             found[name] = self.value(self.take(1), depth + 1)
         self.at += 1
         return found
 
-    def elements(self, depth: int) -> list[Any] | int:
+    def elements(self, depth: int) -> list[Any] | NDArray[Any]:
         mark = self.take(1)
         if mark == b"$":
             kind = self.take(1)
             if kind not in _NUMBERS or self.take(1) != b"#":
                 raise MalformedUbjson("an array of numbers", self.at - 1)
-            count = self.length()
-            self.take(count * _NUMBERS[kind].size)
-            return count
+            count, number = self.length(), _NUMBERS[kind]
+            start = self.at
+            self.skip(count * number.size)
+            return np.frombuffer(self.content, number.format, count, start)
         found = []
         if mark == b"#":
             return [self.value(self.take(1), depth + 1) for _ in range(self.length())]

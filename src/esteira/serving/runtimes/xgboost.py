@@ -14,15 +14,16 @@ import struct
 import threading
 from functools import cache
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
-import msgspec
 import numpy as np
 
 from esteira.base.errors import BadInput, CorruptArtifact
 from esteira.serving.runtimes.ubjson import MalformedUbjson, decode
+from esteira.serving.runtimes.xgboost_trees import check_trees
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,6 +111,11 @@ class _Call:
             ctypes.byref(self.scores),
         )
 
+    def answered(self) -> int:
+        """How many numbers the last prediction gave."""
+        lengths = ctypes.cast(self._length, ctypes.POINTER(ctypes.c_uint64))
+        return prod(lengths[: self._dimensions.value])
+
 
 class _Row(_Call):
     """The call for one row: it owns the memory of the row."""
@@ -137,6 +143,7 @@ class XgboostRuntime:
         self._booster = _Booster(content, payload)
         self._predict_dense = _library().XGBoosterPredictFromDense
         self._local = threading.local()
+        self.predict(np.zeros((1, self._columns)))
 
     def predict_row(self, row: list[float]) -> float:
         prepared: _Row | None = getattr(self._local, "row", None)
@@ -154,14 +161,26 @@ class XgboostRuntime:
         call = _Call(self._booster)
         if self._predict_dense(*call.arguments(rows.ctypes.data, (len(rows), self._columns))):
             raise BadInput(f"XGBoost refuses the rows: {_reason()}")
+        if call.answered() != len(rows):  # the memory behind them would be read
+            raise NotOneScore(f"{call.answered()} for {len(rows)}")
         return np.ctypeslib.as_array(call.scores, (len(rows),)).astype(np.float64)
 
 
 def _document(content: bytes, payload: str) -> Any:  # noqa: ANN401 - as of JSON
     try:
-        return msgspec.json.decode(content) if payload == TEXT else decode(content)
-    except (msgspec.DecodeError, MalformedUbjson, RecursionError) as broken:
+        if payload == BINARY:
+            return decode(content)
+        return json.loads(content.decode(), object_pairs_hook=_once)
+    except (ValueError, MalformedUbjson, RecursionError) as broken:
         raise CorruptArtifact(payload, "a whole XGBoost model", str(broken)) from broken
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of a doubled name the library could take the value that was not looked at."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a doubled name")
+    return found
 
 
 def _check(document: Any, payload: str, columns: int) -> None:  # noqa: ANN401 - as of JSON
@@ -169,12 +188,16 @@ def _check(document: Any, payload: str, columns: int) -> None:  # noqa: ANN401 -
         learner = document["learner"]
         shape = learner["learner_model_param"]
         found, classes, targets = (int(shape[name]) for name in ("num_feature", "num_class", "num_target"))
-        booster, objective = learner["gradient_booster"]["name"], str(learner["objective"]["name"])
-    except (KeyError, TypeError, ValueError) as broken:
+        booster, objective = str(learner["gradient_booster"]["name"]), str(learner["objective"]["name"])
+    except (KeyError, IndexError, OverflowError, TypeError, ValueError) as broken:
         raise CorruptArtifact(payload, "a model of XGBoost 1.6 or newer", repr(broken)) from broken
     if found != columns:
         raise CorruptArtifact(payload, f"{columns} columns", f"{found}")
     if booster not in _TREES:
         raise NotOneScore(f"the booster {booster!r}")
-    if classes > 1 or targets > 1 or (objective.startswith("binary:") and objective != "binary:logistic"):
+    is_odd = objective.startswith("multi:") or (
+        objective.startswith("binary:") and objective != "binary:logistic"
+    )
+    if classes > 1 or targets > 1 or is_odd:
         raise NotOneScore(f"{objective}, {max(classes, targets)} of them")
+    check_trees(learner["gradient_booster"], payload, columns)
