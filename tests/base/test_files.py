@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from esteira.base.errors import StorageUnwritable
-from esteira.base.files import folder_atomic, locked, sync_folder, write_atomic, writing
+from esteira.base.files import StillLocked, folder_atomic, locked, sync_folder, write_atomic, writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,6 +152,14 @@ def test_a_killed_holder_lets_go_of_its_lock(tmp_path: Path) -> None:
         holder.send_signal(signal.SIGKILL)
         with locked(tmp_path / "lock"):
             pass
+
+
+def test_who_waits_for_a_lock_with_patience_hears_when_that_is_over(tmp_path: Path) -> None:
+    lock, told = tmp_path / "lock", pytest.raises(StillLocked, match=r"still locked after 0\.05 s")
+    with locked(lock), told, locked(lock, 0.05):
+        pytest.fail("two hold one lock")
+    with locked(tmp_path / "lock", 0.05):
+        pass
 
 
 def test_a_folder_that_does_not_exist_cannot_be_synced(tmp_path: Path) -> None:

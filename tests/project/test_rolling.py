@@ -145,6 +145,14 @@ def test_a_step_taken_already_is_not_taken_twice(two: Station) -> None:
     assert shares(two) == {1: 0.0, 2: 1.0}
 
 
+def test_a_step_that_was_taken_before_the_end_does_not_bring_the_split_back(two: Station) -> None:
+    rollout = at_the_last_step(two)
+    stop(two, rollout, "worse")
+    routes = two.routes.get(two.project.name)
+    assert widen(two, rollout, "again", to_step=1).state is RolloutState.ROLLED_BACK
+    assert two.routes.get(two.project.name) == routes
+
+
 def test_a_promotion_moves_alias_and_traffic(two: Station) -> None:
     finished = promote(two, at_the_last_step(two), "better")
     assert finished.state is RolloutState.PROMOTED

@@ -50,6 +50,11 @@ def test_a_body_in_chunks_is_one_body(gateway: GatewayProcess) -> None:
     assert ask(gateway, CHUNKED, parts + b"0\r\n\r\n", ends=False)[0] == 200
 
 
+def test_fields_that_follow_a_body_are_passed_over_where_they_were_announced(gateway: GatewayProcess) -> None:
+    sent = CHUNK + b"0\r\nx-sum: 7\r\n\r\n"
+    assert ask(gateway, f"{CHUNKED}\r\ntrailer: x-sum", sent, ends=False)[0] == 200
+
+
 @pytest.mark.parametrize(
     "sent",
     [CHUNK, CHUNK[:-4], CHUNK + b"zz\r\n", CHUNK + b"5\r\nab"],

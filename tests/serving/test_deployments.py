@@ -21,7 +21,7 @@ from esteira.serving.deployments import (
 from esteira.serving.live.arms import load_arm
 from esteira.serving.rollout.plan import CanaryPlan
 from esteira.serving.rollout.state import RolloutState, RolloutStore, RolloutUnderWay
-from esteira.serving.routes import Routes, RoutesMoved
+from esteira.serving.routes import ChangeUnderWay, Routes, RoutesMoved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -248,6 +248,17 @@ def test_a_deployment_waits_for_a_change_that_is_being_decided_on(place: Place) 
     thread.join(10)
     assert isinstance(said[0], RolloutUnderWay)
     assert (place.routes.revision, place.promotions()) == (1, [])
+
+
+def test_a_deployment_waits_only_so_long_for_a_change_that_does_not_end(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("esteira.serving.deployments.PATIENCE_S", 0.05)
+    with place.world.routes.changing(), pytest.raises(ChangeUnderWay, match="ask again") as refused:
+        place.deployments.deploy("late", 2, "ana", "")
+    assert refused.value.status == 409
+    assert (place.routes.revision, place.promotions()) == (1, [])
+    assert place.deployments.deploy("late", 2, "ana", "").champion.version == 2
 
 
 def test_a_model_leaves_memory_and_comes_back_with_a_record_of_each(place: Place) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -296,6 +297,28 @@ def test_who_waits_is_refused_at_its_deadline_though_the_call_before_takes_longe
     assert 0.09 < took < 0.5
     assert answers == [[1.0], [2.0]]
     assert runtime.calls == [1, 1]
+
+
+def test_a_request_that_was_refused_late_is_let_go_without_the_collector() -> None:
+    world = World(Slow(fixed_s=0.1))
+    world.loaded.cost.fixed = 0.001  # it seemed faster than it is
+
+    async def ask() -> list[weakref.ref[Any]]:
+        busy = asyncio.ensure_future(world.ask([1.0]))
+        await begun(world.runtime, 1)
+        lane = world.lanes._lanes[world.loaded]
+        late = [asyncio.ensure_future(world.ask([2.0], 0.02)) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting = [weakref.ref(each.done) for each in lane._waiting]
+        assert all(isinstance(each, Refused) for each in await asyncio.gather(*late, return_exceptions=True))
+        await busy
+        return waiting
+
+    gc.disable()
+    try:
+        assert [each() for each in asyncio.run(ask())] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def test_the_rows_that_wait_for_two_versions_of_a_model_are_added_up() -> None:

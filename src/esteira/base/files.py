@@ -6,14 +6,26 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esteira.base.errors import StorageUnwritable
+from esteira.base.errors import EsteiraError, StorageUnwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_LOOK_S = 0.02  # between two tries to take a lock
+
+
+class StillLocked(EsteiraError):
+    """A lock file that somebody else held for longer than one would wait."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__(f"{path} is still locked after {seconds:g} s; wait for its holder, or end it")
+        self.path, self.seconds = path, seconds
 
 
 @contextmanager
@@ -66,19 +78,36 @@ def folder_atomic(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, patience_s: float | None = None) -> Iterator[None]:
     """Hold a lock file: one holder at a time, among threads and processes; a killed holder lets go.
 
-    Raises: StorageUnwritable.
+    It is waited for as long as that takes, or as `patience_s` says.
+    Raises: StorageUnwritable, StillLocked (the patience is over).
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        _take(handle, path, patience_s)
         yield
     finally:
         os.close(handle)
+
+
+def _take(handle: int, path: Path, patience_s: float | None) -> None:
+    if patience_s is None:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise StillLocked(path, patience_s) from None
+            time.sleep(_LOOK_S)
+        else:
+            return
 
 
 def sync_folder(folder: Path) -> None:

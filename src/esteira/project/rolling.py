@@ -69,10 +69,12 @@ def apply_share(station: Station, rollout: Rollout, reason: str) -> Routes:
 def widen(station: Station, rollout: Rollout, reason: str, to_step: int | None = None) -> Rollout:
     """Take the next step, unless it was taken already, and bring the routes along."""
     with station.routes.changing():
-        if to_step is None or rollout.step < to_step:
-            rollout = station.rollouts.advance(rollout, reason, rollout.evidence)
-        apply_share(station, rollout, reason)
-    return rollout
+        now = station.rollouts.get(rollout.id)  # somebody may have moved or stopped it
+        if now.is_active:
+            if to_step is None or rollout.step < to_step:
+                now = station.rollouts.advance(rollout, reason, rollout.evidence)
+            apply_share(station, now, reason)
+    return now
 
 
 def promote(station: Station, rollout: Rollout, reason: str) -> Rollout:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LONGEST_REASON = 500  # characters
+PATIENCE_S = 2.0  # for another change, which may wait for the registry: a thread of the gateway waits along
 
 
 class NoAuditTrail(EsteiraError):
@@ -88,7 +89,8 @@ class Deployments:
         """Put a version in force at once, as champion with the whole share, once it was loaded on trial.
 
         One that is so already is only let back into memory.
-        Raises: NotFound, Undeployable, RolloutUnderWay, RoutesMoved, BadInput (a reason that is too long).
+        Raises: NotFound, Undeployable, RolloutUnderWay, RoutesMoved, ChangeUnderWay, BadInput (a reason that
+        is too long).
         """
         trail = self._trail(by, reason)
         arm = Arm(CHAMPION, version, self._digest(model, version), 1.0)
@@ -96,7 +98,7 @@ class Deployments:
         current = self._routes.get(model)
         if current is None or current.arms != (arm,):
             self._try(model, arm)
-            with self._routes.changing():
+            with self._routes.changing(PATIENCE_S):
                 current = self._put_in_force(model, arm, current, trail, reason)
         self._let_in(model, trail, reason)
         return current

@@ -194,7 +194,7 @@ class Gateway:
         return loaded.counts
 
     def predict(self, question: Question) -> Answer:
-        """Score every row with one arm and log each as a prediction, all on this thread.
+        """Score every row with one arm and log each as a prediction, all on the thread of the requests.
 
         Raises: NotFound, ModelUnavailable, BadInput (which names the column and, of several, the
         row).

@@ -150,6 +150,7 @@ class Lane:
         self._waiting_rows += waiting.work.rows
 
     def _end_wait(self, late: _Waiting) -> None:
+        late.alarm.cancel()  # else the two would hold each other, and the request
         self._waiting.remove(late)  # deadlines are much alike, so it is near the head
         self._waiting_rows -= late.work.rows
         _refuse(late)

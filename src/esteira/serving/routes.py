@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from esteira.base.errors import BadInput, EsteiraError
-from esteira.base.files import locked
+from esteira.base.files import StillLocked, locked
 from esteira.base.sqlite import Database
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
 CHAMPION = "champion"
 _SPAN = 2**64  # the number of values that the eight hashed bytes can take
@@ -134,6 +135,15 @@ def choose(routes: Routes, key: str) -> Arm:
     return routes.champion
 
 
+class ChangeUnderWay(EsteiraError):
+    """A change of what serves that has not come to its end; nothing was changed."""
+
+    status = 409
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"another change of what serves is under way since {seconds:g} s; ask again")
+
+
 class RouteStore:
     """The routes of all models, with every earlier revision. Raises: StorageUnwritable, CorruptArtifact."""
 
@@ -153,12 +163,20 @@ class RouteStore:
         arms = tuple(Arm(**arm) for arm in json.loads(row["arms"]))
         return Routes(row["model"], arms, row["salt"], row["revision"])
 
-    def changing(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def changing(self, patience_s: float | None = None) -> Iterator[None]:
         """Hold this from the look at what is in force to the end of a change that takes more than `set`.
 
-        One thread of one process holds it at a time, so none may take it twice. Raises: StorageUnwritable.
+        One thread of one process holds it at a time, so none may take it twice.
+        Raises: StorageUnwritable, ChangeUnderWay (somebody else held it for all of `patience_s`).
         """
-        return locked(self._database.path.with_suffix(".routes.lock"))
+        lock = self._database.path.with_suffix(".routes.lock")
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(lock, patience_s))
+            except StillLocked as taken:
+                raise ChangeUnderWay(taken.seconds) from taken
+            yield
 
     def set(self, routes: Routes, *, expected_revision: int | None = None) -> Routes:
         """Put routes in force under the next revision; every gateway on this store takes them up.

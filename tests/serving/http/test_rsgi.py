@@ -15,6 +15,7 @@ from tests.serving.worlds import World, open_guard, tree_model
 from esteira.serving.http.rsgi import RsgiApplication
 from esteira.serving.http.site import Site
 from esteira.serving.lanes import Lanes
+from esteira.serving.live.availability import NotLoaded
 from esteira.serving.pushes import PushTable
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from esteira.monitoring.push_log import Push
+    from esteira.serving.http.messages import Pending, Request, Response
 
 LIMIT = 500
 BODY = b'{"inputs":{"miles":1,"carrier":"UA"}}'
@@ -228,6 +230,32 @@ def test_whoever_would_wait_beyond_its_deadline_is_refused_before_it_waits(tmp_p
     world, runtime = slow_world(tmp_path, 0.2)
     exchanges = asyncio.run(ask_all(application_of(world), 3, {"x-esteira-deadline-ms": "100"}))
     assert [each.sent[0][0] for each in exchanges] == [200, 503, 503]
+    assert runtime.calls == [1]
+
+
+def test_the_time_that_a_model_takes_to_come_is_not_given_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, runtime = slow_world(tmp_path, 0.02)
+    application = application_of(world, deadline_s=0.1)
+    begin = application.site.begin
+
+    def begin_cold(request: Request, *, may_wait: bool = True) -> Response | Pending:
+        if may_wait:
+            raise NotLoaded("late")
+        return begin(request, may_wait=False)
+
+    monkeypatch.setattr(application.site, "begin", begin_cold)
+    monkeypatch.setattr(world.live, "bring", lambda _: time.sleep(0.15))
+
+    async def ask_both() -> list[Exchange]:
+        return [
+            *await ask_all(application, 1, {"x-esteira-deadline-ms": "100"}),
+            *await ask_all(application, 1, {}),
+        ]
+
+    late, patient = asyncio.run(ask_both())
+    assert (late.sent[0][0], patient.sent[0][0]) == (503, 200)
     assert runtime.calls == [1]
 
 

@@ -83,7 +83,12 @@ def test_a_model_of_several_scores_per_row_is_refused() -> None:
         open_runtime(trained("multiclass", num_class=3))
 
 
+def test_linear_trees_are_refused_with_the_runtime_that_knows_them() -> None:
+    with pytest.raises(NotCompilable, match="linear trees"):
+        open_runtime(trained("regression", linear_tree=True))
+
+
 def test_what_lleaves_does_not_know_is_refused_with_the_runtime_that_does() -> None:
-    text = trained().files["model.txt"].replace(b"objective=binary sigmoid:1", b"objective=stranger")
+    text = trained().files["model.txt"].replace(b"objective=binary sigmoid:1", b"objective=binary")
     with pytest.raises(NotCompilable, match="use runtime 'lightgbm'"):
         open_runtime(Model("lleaves", SIGNATURE, {"model.txt": text}))

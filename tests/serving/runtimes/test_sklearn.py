@@ -8,7 +8,7 @@ import pytest
 import skops.io
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.ensemble import BaggingClassifier, HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
@@ -20,7 +20,7 @@ from esteira.base.errors import CorruptArtifact
 from esteira.registry.bundle import SKOPS_TYPES, Model
 from esteira.registry.signature import Column, Signature
 from esteira.serving.runtimes import open_runtime
-from esteira.serving.runtimes.sklearn import ValuesRefused
+from esteira.serving.runtimes.sklearn import ValuesRefused, sklearn_files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -179,6 +179,39 @@ def test_scores_far_from_one_half_do_not_overflow() -> None:
     runtime = open_runtime(linear())
     assert 0 <= runtime.predict_row([-1e8, 0.0, 0.0, 0.0, 0.0]) < 1e-12
     assert 1 - 1e-12 < runtime.predict_row([1e8, 0.0, 0.0, 0.0, 0.0]) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("estimators_features_", [np.array([99])] * 3),
+        ("estimators_features_", 7),
+        ("estimators_", None),
+        ("classes_", 2.5),
+        ("n_jobs", "many"),
+        ("n_features_in_", None),
+    ],
+)
+def test_an_estimator_that_breaks_on_its_rows_is_corrupt(name: str, value: object) -> None:
+    matrix, labels = examples()
+    bagged = BaggingClassifier(n_estimators=3).fit(np.nan_to_num(matrix), labels)
+    setattr(bagged, name, value)
+    with pytest.raises(CorruptArtifact, match=r"model\.skops"):
+        open_runtime(Model("sklearn", SIGNATURE, {"model.skops": skops.io.dumps(bagged)}))
+
+
+def test_a_sum_whose_steps_lack_what_they_learned_is_corrupt() -> None:
+    pipeline = make_pipeline(SimpleImputer(), LogisticRegression()).fit(*examples())
+    del pipeline[0].statistics_
+    with pytest.raises(CorruptArtifact, match=r"model\.skops"):
+        sklearn_files(skops.io.dumps(pipeline))
+
+
+def test_a_row_that_breaks_an_estimator_later_is_refused() -> None:
+    runtime = open_runtime(forest())
+    runtime._library._ask.estimators_ = None
+    with pytest.raises(ValuesRefused, match="the model refuses the row"):
+        runtime.predict_row([0.0] * 5)
 
 
 def test_a_pickle_in_the_place_of_a_model_is_not_loaded() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -9,12 +9,17 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from esteira.base.errors import CorruptArtifact
 from esteira.serving.runtimes.tree_bounds import check_trees
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def fitted(estimator: Any) -> Any:
@@ -85,9 +90,42 @@ def test_boosting_that_would_write_beside_its_scores_is_found() -> None:
         check_trees(ensemble, "model.skops")
 
 
-def test_a_category_without_its_set_is_found() -> None:
-    boosted = fitted(HistGradientBoostingClassifier(max_iter=1))
-    nodes = boosted._predictors[0][0].nodes
-    nodes["is_categorical"][0], nodes["bitset_idx"][0] = 1, 5
-    with pytest.raises(CorruptArtifact, match="branches"):
-        check_trees(boosted, "model.skops")
+def with_categories() -> Any:
+    drawn = np.random.default_rng(0)
+    matrix = np.column_stack([drawn.normal(size=200), drawn.integers(0, 5, 200)])
+    estimator = HistGradientBoostingClassifier(max_iter=2, categorical_features=[1])
+    estimator.fit(matrix, (matrix[:, 1] % 2 == 0).astype(int))
+    estimator._preprocessor = None  # as it stands in a file: the rest of it is no type that a file may hold
+    estimator._bin_mapper.is_categorical_ = np.array([0, 1], dtype=np.uint8)
+    for nodes in (each.nodes for round_ in estimator._predictors for each in round_):
+        nodes["feature_idx"] = 1 - nodes["feature_idx"]
+    return estimator
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda b: b._predictors[0][0].nodes["bitset_idx"].fill(5), "branches"),
+        (
+            lambda b: setattr(b._predictors[0][0], "raw_left_cat_bitsets", np.zeros((9, 1), np.uint32)),
+            "branches",
+        ),
+        (lambda b: b._bin_mapper.is_categorical_.fill(0), "arrays"),
+        (lambda b: setattr(b._bin_mapper, "is_categorical_", np.ones(1, np.uint8)), "arrays"),
+        (lambda b: setattr(b, "_preprocessor", SimpleImputer()), "arrays"),
+        (lambda b: delattr(b, "n_features_in_"), "number of columns"),
+    ],
+)
+def test_a_category_without_its_set_is_found(change: Callable[[Any], Any], fault: str) -> None:
+    check_trees(with_categories(), "model.skops")
+    found = with_categories()
+    change(found)
+    with pytest.raises(CorruptArtifact, match=fault):
+        check_trees(make_pipeline(StandardScaler(), found), "model.skops")
+
+
+def test_a_tree_that_does_not_know_its_columns_is_found_outside_an_ensemble() -> None:
+    tree = fitted(DecisionTreeClassifier())
+    del tree.n_features_in_
+    with pytest.raises(CorruptArtifact, match="number of columns"):
+        check_trees(make_pipeline(StandardScaler(), tree), "model.skops")

@@ -121,7 +121,8 @@ class Guard:
             known = self._found = callers, {}
         found = known[1].get(text)
         if found is None:
-            # The digest is looked up, not the key: how long that takes says nothing of a key's characters.
+            # Of a key that is not known the digest is looked up: how long that takes says nothing of what its
+            # characters should be. Known ones are found by a hash that is secret and differs in each process.
             found = callers.get(digest_of(text)) if len(text) == LENGTH else None
             if found is None:
                 raise NotAuthenticated

@@ -46,7 +46,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS one_key_of_a_name ON api_keys (name) WHERE rev
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """The text of a fresh key: shown to its owner once and kept nowhere."""
+    """The text of a fresh key: shown to its owner once and stored nowhere."""
 
     text: str = field(repr=False)
 

@@ -66,7 +66,7 @@ def index(gateway: Gateway, request: Request) -> Response:
 def load(gateway: Gateway, request: Request) -> Response:
     """POST …/load: deploy a version, or let the model back into memory.
 
-    Raises: BadInput, NotFound, Undeployable, ModelUnavailable, NoAuditTrail.
+    Raises: BadInput, NotFound, Undeployable, RoutesMoved, ChangeUnderWay, ModelUnavailable, NoAuditTrail.
     """
     deployments, asked, reason = _asked(gateway, request)
     name, by, live = request.model, request.caller.name, gateway.live

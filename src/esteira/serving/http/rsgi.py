@@ -9,7 +9,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from esteira.base.errors import BadInput
@@ -38,10 +38,7 @@ _LOOK_S = 1.0  # between two looks for bodies that do not come
 
 
 class _TooLarge(BadInput):
-    """A body over the limit."""
-
-    def __init__(self) -> None:
-        super().__init__("the body is too large; send less")
+    """A body over the limit: what its sender is told, the site says."""
 
 
 class Scope(Protocol):
@@ -68,7 +65,8 @@ class Exchange(Protocol):
 class RsgiApplication:
     """What a server worker calls: `closing` after the last request.
 
-    `deadline_s` is how long a request may wait for its model, unless it says less itself.
+    `deadline_s` is how long a request may wait for its model to be asked, unless it says less itself; a model
+    that is not in memory is waited for as long as it takes to load, unless the request says how long.
     """
 
     def __init__(self, site: Site, lanes: Lanes, closing: Callable[[], None], *, deadline_s: float) -> None:
@@ -86,7 +84,7 @@ class RsgiApplication:
         self._look(loop)
 
     def __rsgi_del__(self, loop: AbstractEventLoop) -> None:
-        self._beside.shutdown()
+        self._beside.shutdown(wait=False, cancel_futures=True)  # what it does may wait for others
         self._coming.close()
         self._closing()
 
@@ -100,11 +98,13 @@ class RsgiApplication:
         if request.method != "GET":
             self._bodies[exchange] = self._now + BODY_S, request
             try:
-                request.body = await (exchange() if self._is_measured(request) else self._parts(exchange))
+                is_measured = self._is_measured(request)
+                request.body = await (exchange() if is_measured else self._parts(request, exchange))
             except Exception as raised:  # noqa: BLE001 - the server's own: the sender has gone
                 self._cut(exchange, raised)
             if self._bodies.pop(exchange, None) is None:
                 return  # it did not come whole, or too late, and was told so
+        request.started = perf_counter()
         answer = self._answer(request)
         self._send(exchange, answer if isinstance(answer, Response) else await answer)
 
@@ -139,9 +139,8 @@ class RsgiApplication:
 
     async def _bring(self, model: str, request: Request) -> Response:
         """Ask again when the model is in memory, or the caller's time is over."""
-        said = request.headers.get(DEADLINE_HEADER)
         with suppress(NotLoaded):
-            await self._coming.wait(model, None if said is None else self._deadline(said))
+            await self._coming.wait(model, self._left(request))
         begin = partial(self.site.begin, request, may_wait=False)
         is_large = len(request.body) > _LARGE
         begun = await self._loop().run_in_executor(self._beside, begin) if is_large else begin()
@@ -150,16 +149,20 @@ class RsgiApplication:
 
     async def _in_lane(self, pending: Pending) -> Response:
         try:
-            deadline_s = self._deadline(pending.request.headers.get(DEADLINE_HEADER))
+            left_s = self._left(pending.request)
+            deadline_s = self._deadline_s if left_s is None else left_s
             scored = await self._lanes.score(pending.asked, pending.work, deadline_s)
         except Exception as raised:  # noqa: BLE001 - a door: nothing passes it but a response
             return self.site.fail(pending, raised)
         return self.site.finish(pending, scored)
 
-    def _deadline(self, said: str | None) -> float:
+    def _left(self, request: Request) -> float | None:
+        """The seconds that are left until a request wants its model to be asked; None: it does not say."""
+        said = request.headers.get(DEADLINE_HEADER)
         if said is None or not (said.isascii() and said.isdecimal()) or len(said) > 9:
-            return self._deadline_s
-        return min(int(said) / 1000, self._deadline_s)
+            return None
+        deadline_s = min(int(said) / 1000, self._deadline_s)
+        return max(deadline_s - (perf_counter() - request.started), 0.0)
 
     def _is_measured(self, request: Request) -> bool:
         """Whether the length of the body is known, and within the limit. Raises: _TooLarge."""
@@ -170,16 +173,19 @@ class RsgiApplication:
             raise _TooLarge
         return True
 
-    async def _parts(self, exchange: Exchange) -> bytes:
+    async def _parts(self, request: Request, exchange: Exchange) -> bytes:
         """A body of unknown length. Raises: _TooLarge, EOFError."""
         limit, size, ends = self.site.max_body_bytes, 0, 0
+        most_ends = 1 if request.headers.get("trailer") is None else 2
         chunks: list[bytes] = []
         async for chunk in exchange:
             size += len(chunk)
             ends += not chunk
             if size > limit:
                 raise _TooLarge
-            if ends > 1:  # granian ends a whole body with one empty chunk, and a broken one with another
+            # granian ends a whole body with one empty chunk and a broken one with another; but also one that
+            # fields follow, which their sender announces.
+            if ends > most_ends:
                 raise EOFError
             chunks.append(chunk)
         return b"".join(chunks)

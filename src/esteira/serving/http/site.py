@@ -60,7 +60,7 @@ class Site:
 
         Raises: NotLoaded, and nothing else, when it may wait for a model that is not in memory: `bring` it.
         """
-        request.started = perf_counter()
+        request.started = request.started or perf_counter()
         route = request.route
         handler = route.handlers.get(request.method)
         if handler is None:

@@ -135,7 +135,10 @@ class Calls:
                 found = service.handle(call, content)
         if isinstance(found, bytes):
             return found
-        scored = await self._score(found, None if until is None else until - loop.time())
+        left_s = None if until is None else until - loop.time()
+        if left_s is not None and left_s <= 0:
+            raise DeadlineOver("the model was asked")
+        scored = await self._score(found, left_s)
         call.answer = service.gateway.answer(found.asked, found.work, scored)
         return found.reply(call.answer)
 

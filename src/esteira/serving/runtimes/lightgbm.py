@@ -19,7 +19,7 @@ from weakref import finalize
 import numpy as np
 
 from esteira.base.errors import CorruptArtifact
-from esteira.serving.runtimes.tree_text import PAYLOAD, check_classes, check_columns, check_whole
+from esteira.serving.runtimes.tree_text import PAYLOAD, check_classes, check_columns, sound_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +62,7 @@ class _Booster:
     """A loaded model; freed with the last thing that uses it."""
 
     def __init__(self, text: bytes) -> None:
-        check_whole(text)
+        text = sound_text(text)
         self.handle, trees = ctypes.c_void_p(), ctypes.c_int()
         _check(
             _library().LGBM_BoosterLoadModelFromString(text, ctypes.byref(trees), ctypes.byref(self.handle))

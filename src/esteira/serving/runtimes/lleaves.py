@@ -20,7 +20,7 @@ from lleaves.compiler import tree_compiler
 
 from esteira.base.errors import BadInput
 from esteira.base.files import writing
-from esteira.serving.runtimes.tree_text import PAYLOAD, check_classes, check_columns, check_whole
+from esteira.serving.runtimes.tree_text import PAYLOAD, check_classes, check_columns, sound_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,8 +59,9 @@ class LleavesRuntime:
     is_exact = True
 
     def __init__(self, model: Model) -> None:
-        text = model.files.get(PAYLOAD, b"")
-        check_whole(text)
+        text = sound_text(model.files.get(PAYLOAD, b""))
+        if b"\nis_linear=" in text:
+            raise NotCompilable("linear trees, whose leaves it would take for numbers")
         forest = _parsed(text)
         self._columns = len(model.signature.columns)
         check_columns(self._columns, len(forest.features))

@@ -11,6 +11,7 @@ loaded whether a batch gives the bits of its rows; if not, they answer row by ro
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from sklearn import config_context
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.parallel import ThreadpoolController
 
-from esteira.base.errors import BadInput, CorruptArtifact
+from esteira.base.errors import BadInput, CorruptArtifact, EsteiraError
 from esteira.registry.additive import agreed_terms
 from esteira.registry.bundle import SKOPS_TYPES
 from esteira.registry.terms import TERMS
@@ -28,6 +29,8 @@ from esteira.serving.runtimes.term_sum import TermSum
 from esteira.serving.runtimes.tree_bounds import check_trees
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from esteira.registry.bundle import Model
@@ -62,18 +65,22 @@ class SklearnRuntime:
         columns = model.signature.columns
         if getattr(estimator, "n_features_in_", len(columns)) != len(columns):
             raise CorruptArtifact(PAYLOAD, f"{len(columns)} columns", f"{estimator.n_features_in_}")
-        self._library = _Estimator(estimator)
-        terms = agreed_terms(estimator, self._library.scores)
-        self._sum = None if terms is None else TermSum(terms)
-        self._is_batched = self._sum is None and self._rows_agree(columns)
+        with _from_a_file():
+            self._library = _Estimator(estimator)
+            terms = agreed_terms(estimator, self._library.scores)
+            self._sum = None if terms is None else TermSum(terms)
+            self._is_batched = self._sum is None and self._rows_agree(columns)
 
     def _rows_agree(self, columns: tuple[Column, ...]) -> bool:
         for missing in (True, False):
             try:
                 rows = trial_rows(columns, missing=missing)
                 return has_equal_bits(self._library.scores, rows, self._library.copies, _LONE)
-            except ValuesRefused:
-                continue
+            except ValuesRefused as refused:
+                if not isinstance(refused.__cause__, ValueError):
+                    raise CorruptArtifact(
+                        PAYLOAD, "an estimator that scores rows", refused.reason
+                    ) from refused
         return False
 
     def predict_row(self, row: list[float]) -> float:
@@ -117,8 +124,11 @@ class _Estimator:
                     return self._answer(matrix)
                 with self._threads.limit(limits=1, user_api="openmp"):  # of this thread of Python
                     return self._answer(matrix)
-        except ValueError as refused:
-            raise ValuesRefused(str(refused).splitlines()[0]) from refused
+        except EsteiraError:
+            raise
+        except Exception as refused:  # what a file put into an estimator can break it in any way
+            reason = (str(refused) or type(refused).__name__).splitlines()[0]
+            raise ValuesRefused(reason) from refused
 
     def lone_score(self, row: list[float]) -> float:
         """The score of one row, sent in copies."""
@@ -126,8 +136,9 @@ class _Estimator:
 
     def _answer(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.is_classifier:
-            return np.asarray(self._ask.predict_proba(matrix)[:, 1], dtype=np.float64)
-        found = np.asarray(self._ask.predict(matrix), dtype=np.float64)
+            found = np.asarray(self._ask.predict_proba(matrix)[:, 1], dtype=np.float64)
+        else:
+            found = np.asarray(self._ask.predict(matrix), dtype=np.float64)
         if found.shape not in {(len(matrix),), (len(matrix), 1)}:
             raise CorruptArtifact(PAYLOAD, "one score per row", f"shape {found.shape}")
         return found.reshape(len(matrix))
@@ -146,7 +157,8 @@ def sklearn_files(content: bytes) -> dict[str, bytes]:
     Raises: CorruptArtifact.
     """
     estimator = _load(content)
-    terms = agreed_terms(estimator, _Estimator(estimator).scores)
+    with _from_a_file():
+        terms = agreed_terms(estimator, _Estimator(estimator).scores)
     return {PAYLOAD: content} | ({} if terms is None else {TERMS: terms.to_bytes()})
 
 
@@ -156,14 +168,21 @@ def load_estimator(model: Model) -> Any:  # noqa: ANN401 - as below
 
 
 def _load(content: bytes) -> Any:  # noqa: ANN401 - an estimator; scikit-learn ships no types
-    try:
+    with _from_a_file():
         strangers = set(skops.io.get_untrusted_types(data=content)) - set(SKOPS_TYPES)
         if strangers:
             raise CorruptArtifact(PAYLOAD, "types of scikit-learn and numpy", ", ".join(sorted(strangers)))
         estimator = skops.io.loads(content, trusted=list(SKOPS_TYPES))
         check_trees(estimator, PAYLOAD)
         return estimator
-    except CorruptArtifact:
+
+
+@contextmanager
+def _from_a_file() -> Iterator[None]:
+    try:
+        yield
+    except EsteiraError:
         raise
-    except Exception as broken:  # a file from elsewhere can break the reader in any way
-        raise CorruptArtifact(PAYLOAD, "a model that skops can read", str(broken)) from broken
+    except Exception as broken:  # a file from elsewhere can break its reader in any way
+        reason = (str(broken) or type(broken).__name__)[:200]
+        raise CorruptArtifact(PAYLOAD, "a model that skops can read", reason) from broken

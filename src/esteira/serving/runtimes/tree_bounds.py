@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from esteira.base.errors import CorruptArtifact
+from esteira.serving.runtimes.array_bounds import are_sound_neighbors, is_sound_machine, is_sound_sparse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,19 +19,23 @@ if TYPE_CHECKING:
 
 def check_trees(estimator: Any, payload: str) -> None:  # noqa: ANN401 - of scikit-learn
     """Hold every tree inside an estimator to its own bounds. Raises: CorruptArtifact."""
-    waiting, seen = [(estimator, 0)], {}
+    waiting, seen = [(estimator, 0, False)], {}
     while waiting:
-        found, columns = waiting.pop()
+        found, columns, is_member = waiting.pop()
         columns = getattr(found, "n_features_in_", columns)
-        if (id(found), columns) in seen or isinstance(found, str | bytes | int | float):
+        if (id(found), columns, is_member) in seen or isinstance(found, str | bytes | int | float):
             continue
-        seen[id(found), columns] = found  # held, so that no other object gets its number
+        seen[id(found), columns, is_member] = found  # held, so that no other object gets its number
         kind = type(found).__name__
         if not _are_of_one_matrix(found, columns):
             raise CorruptArtifact(payload, f"an ensemble whose members take {columns} columns", kind)
+        # What does not know its columns takes any matrix; a member gets that of its ensemble.
+        if kind in _OF_COLUMNS and not is_member and "n_features_in_" not in vars(found):
+            raise CorruptArtifact(payload, "an estimator that knows its number of columns", kind)
         if kind in _CHECKS and not _CHECKS[kind](found, columns):
-            raise CorruptArtifact(payload, "trees whose branches lead to their nodes", kind)
-        waiting += [(each, columns) for each in _inside(found)]
+            raise CorruptArtifact(payload, _EXPECTED.get(kind, "arrays that lead to their own places"), kind)
+        is_member = kind in _ENSEMBLES or (is_member and isinstance(found, list | np.ndarray))
+        waiting += [(each, columns, is_member) for each in _inside(found)]
 
 
 def _inside(found: object) -> list[Any]:
@@ -77,7 +82,20 @@ def _is_sound_predictor(predictor: Any, columns: int) -> bool:  # noqa: ANN401 -
         len(nodes) > 0
         and _lead_on(splits, nodes["left"].astype(np.int64), nodes["right"].astype(np.int64))
         and _are_columns(nodes["feature_idx"][splits], columns)
+        and predictor.raw_left_cat_bitsets.shape[1:] == (8,)
         and bool((sets < len(predictor.raw_left_cat_bitsets)).all())
+    )
+
+
+def _is_sound_boosting(boosting: Any, columns: int) -> bool:  # noqa: ANN401 - of scikit-learn
+    """Whether what is split by category has a set of known ones, and no step before takes columns away."""
+    known = np.asarray(boosting._bin_mapper.is_categorical_)
+    if boosting._preprocessor is not None or known.shape != (columns,):
+        return False
+    every = [each.nodes for round_ in boosting._predictors for each in round_]
+    return all(
+        bool(known[nodes["feature_idx"][(nodes["is_leaf"] == 0) & (nodes["is_categorical"] != 0)]].all())
+        for nodes in every
     )
 
 
@@ -90,4 +108,26 @@ def _are_columns(features: NDArray[np.int64], columns: int) -> bool:
     return bool(((features >= 0) & (features < columns)).all())
 
 
-_CHECKS = {"Tree": _is_sound, "TreePredictor": _is_sound_predictor}
+_ENDS = ("Classifier", "Regressor")
+_ENSEMBLES = frozenset(
+    f"{name}{end}" for name in ("RandomForest", "ExtraTrees", "GradientBoosting") for end in _ENDS
+)
+_BOOSTING = frozenset(f"HistGradientBoosting{end}" for end in _ENDS)
+_MACHINES = frozenset({"SVC", "NuSVC", "SVR", "NuSVR"})
+_NEIGHBORS = frozenset(f"{which}Neighbors{end}" for which in ("K", "Radius") for end in _ENDS)
+_TREES = frozenset(f"{name}{end}" for name in ("DecisionTree", "ExtraTree") for end in _ENDS)
+_OF_COLUMNS = _ENSEMBLES | _BOOSTING | _MACHINES | _NEIGHBORS | _TREES
+_SPARSE = frozenset(
+    f"{form}_{kind}"
+    for form in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
+    for kind in ("array", "matrix")
+)
+_EXPECTED = dict.fromkeys(("Tree", "TreePredictor"), "trees whose branches lead to their nodes")
+_CHECKS = {
+    "Tree": _is_sound,
+    "TreePredictor": _is_sound_predictor,
+    **dict.fromkeys(_BOOSTING, _is_sound_boosting),
+    **dict.fromkeys(_MACHINES, is_sound_machine),
+    **dict.fromkeys(_NEIGHBORS, are_sound_neighbors),
+    **dict.fromkeys(_SPARSE, is_sound_sparse),
+}
