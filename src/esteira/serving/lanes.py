@@ -36,7 +36,8 @@ INLINE_S = 0.0005  # a call that costs less is done at once: handing it over wou
 MOST_ROWS = 1_024  # in one joined call
 _APART = frozenset(("pyfunc",))
 _PAYS = 0.1  # the least share of a call that joining another row must save
-_PROBE = 64  # every so many calls join all the same: else nobody would see that it pays by now
+_PROBE = 64  # every so many calls join a few all the same: else nobody would see that it pays by now
+_PROBE_ROWS = 8
 
 
 class Refused(EsteiraError):
@@ -122,7 +123,7 @@ class Lane:
     def _take(self) -> list[_Waiting]:
         """The next call: the first that is still wanted, and what may go with it."""
         self._calls += 1
-        joins = self._pays() or self._calls % _PROBE == 0
+        most = MOST_ROWS if self._pays() else _PROBE_ROWS if self._calls % _PROBE == 0 else 0
         together: list[_Waiting] = []
         rows, now = 0, monotonic()
         while self._waiting:
@@ -130,7 +131,7 @@ class Lane:
             if first.done.done() or first.until < now:
                 _refuse(self._next())
             elif not together or (
-                joins and rows + first.work.rows <= MOST_ROWS and _may_join(together[0], first)
+                rows + first.work.rows <= most and _may_join(together[0], first)
             ):
                 together.append(self._next())
                 rows += first.work.rows
