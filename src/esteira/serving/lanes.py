@@ -130,9 +130,7 @@ class Lane:
             first = self._waiting[0]
             if first.done.done() or first.until < now:
                 _refuse(self._next())
-            elif not together or (
-                rows + first.work.rows <= most and _may_join(together[0], first)
-            ):
+            elif not together or (rows + first.work.rows <= most and _may_join(together[0], first)):
                 together.append(self._next())
                 rows += first.work.rows
             else:
