@@ -160,12 +160,18 @@ def test_an_unload_answers_when_no_worker_of_the_gateway_holds_the_model(
     look(one, other, times=40)
     one.watch(lambda: None)
     desk.gateway.live = one
-    status, said = desk.ask(repository.unload)
-    assert (status, said["state"], [each[:3] for each in said["held_by"]]) == (202, "UNLOADING", ["w2-"])
-    look(other)
-    assert desk.ask(repository.unload) == (200, {"name": "late", "state": "UNAVAILABLE"})
-    one.close()
-    other.close()
+    try:
+        for _ in range(100):  # on a busy machine the first worker may take more than one patience
+            status, said = desk.ask(repository.unload)
+            held = [each[:3] for each in said["held_by"]]
+            if held == ["w2-"]:
+                break
+        assert (status, said["state"], held) == (202, "UNLOADING", ["w2-"])
+        look(other)
+        assert desk.ask(repository.unload) == (200, {"name": "late", "state": "UNAVAILABLE"})
+    finally:
+        one.close()
+        other.close()
 
 
 def test_a_version_that_loads_on_trial_and_not_in_force_is_said(
