@@ -106,7 +106,7 @@ class Mortal:
     def __init__(self, inner: Any, lives: list[int]) -> None:  # noqa: ANN401 - a store or a ledger
         self._inner, self._lives = inner, lives
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever is asked of the store
         found = getattr(self._inner, name)
         return self._dying(found) if name in {"write", "keep", "finish"} else found
 

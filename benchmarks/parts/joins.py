@@ -32,7 +32,7 @@ def ours(folder: Path, engine: str) -> Any:  # noqa: ANN401 - a table of one lib
     return point_in_time_join(spine, views, at="at", engine=engine)
 
 
-def bare_duckdb(folder: Path) -> Any:  # noqa: ANN401
+def bare_duckdb(folder: Path) -> Any:  # noqa: ANN401 - a table of the library that is timed
     """DuckDB's ASOF JOIN over all views in one query."""
     import duckdb
 
@@ -48,7 +48,7 @@ def bare_duckdb(folder: Path) -> Any:  # noqa: ANN401
     ).to_arrow_table()
 
 
-def bare_polars(folder: Path) -> Any:  # noqa: ANN401
+def bare_polars(folder: Path) -> Any:  # noqa: ANN401 - a table of the library that is timed
     """Polars' join_asof, one view after the other."""
     import polars as pl
 
@@ -61,7 +61,7 @@ def bare_polars(folder: Path) -> Any:  # noqa: ANN401
     return found
 
 
-def bare_pandas(folder: Path) -> Any:  # noqa: ANN401
+def bare_pandas(folder: Path) -> Any:  # noqa: ANN401 - a table of the library that is timed
     """pandas' merge_asof, one view after the other."""
     import pandas as pd
 

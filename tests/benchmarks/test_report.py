@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         (Figure("bare", 19.9, "ms"), False),
     ],
 )
-def test_a_figure_is_short_only_beyond_its_goal(figure: Figure, is_short: bool) -> None:  # noqa: FBT001 - a case
+def test_a_figure_is_short_only_beyond_its_goal(figure: Figure, is_short: bool) -> None:
     assert figure.is_short == is_short
     assert figure.line().endswith("short") == is_short
 

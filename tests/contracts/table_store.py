@@ -212,7 +212,7 @@ class TableStoreContract(TableContract):
             (("n", "~", 1), "not a valid operator"),
             (("n", "in", 1), "n"),
             (("n", "==", "one"), "n"),
-            (("at", "==", datetime(2013, 7, 1)), "no time zone"),  # noqa: DTZ001 - the mistake in question
+            (("at", "==", datetime(2013, 7, 1)), "no time zone"),  # noqa: DTZ001 - a time without a zone is what is tried
         ],
     )
     def test_a_condition_that_makes_no_sense_is_refused(

@@ -84,7 +84,7 @@ def test_a_key_has_the_same_text_in_a_table_and_in_a_request(column: pa.Array) -
     assert texts.to_pylist() == [key_text(value, "k") for value in column.to_pylist()]
 
 
-@pytest.mark.parametrize("value", [1.5, b"x", ["x"], datetime(2013, 1, 1)])  # noqa: DTZ001 - the mistake
+@pytest.mark.parametrize("value", [1.5, b"x", ["x"], datetime(2013, 1, 1)])  # noqa: DTZ001 - a time without a zone is what is tried
 def test_a_request_key_of_another_type_is_refused(value: object) -> None:
     with pytest.raises(WrongKey, match="key 'origin'"):
         key_text(value, "origin")

@@ -143,7 +143,7 @@ def test_events_are_the_newest_in_their_order_by_time_and_resource(tmp_path: Pat
     assert [event.seq for event in ledger.events(since=MORNING + timedelta(hours=4))] == [5, 6]
     assert ledger.events()[0].at == MORNING
     with pytest.raises(NaiveTime):
-        ledger.events(since=datetime(2013, 7, 1))  # noqa: DTZ001 - the mistake in question
+        ledger.events(since=datetime(2013, 7, 1))  # noqa: DTZ001 - a time without a zone is what is tried
 
 
 def test_an_event_whose_facts_are_no_json_is_corrupt(ledger: AuditLedger, tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def test_answers_of_many_rows_are_encoded_a_few_at_a_time(
 
 def test_an_answer_of_many_rows_that_cannot_be_encoded_counts_as_its_rows(tmp_path: Path) -> None:
     log = PredictionLog(f"file:{tmp_path}", "w0", flush_ms=NEVER_MS)
-    log.write(_several("a", 5)._replace(id=object()))  # type: ignore[arg-type]
+    log.write(_several("a", 5)._replace(id=object()))
     log.write(_several("b", 2))
     log.close()
     assert predictions_table(read_segments(tmp_path, "predictions", {})[0]).num_rows == 2

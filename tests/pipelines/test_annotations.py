@@ -132,7 +132,7 @@ def test_a_parameter_annotation_that_cannot_be_resolved_says_nothing() -> None:
 
 
 def test_no_annotation_lets_anything_pass() -> None:
-    def anything(): ...  # noqa: ANN202 - the point
+    def anything(): ...  # noqa: ANN202 - a step without an annotation is what is tried
 
     assert return_type("anything", anything) is UNSAID
     assert spelled(pa.Table) == "Table"

@@ -167,7 +167,7 @@ def test_threads_that_store_and_damage_the_same_value_never_read_a_wrong_one(sto
             try:
                 assert store.put(ROWS) == artifact
                 shutil.rmtree(store.folder(artifact.digest), ignore_errors=True)
-            except BaseException as error:  # noqa: BLE001 - shown below
+            except BaseException as error:  # noqa: BLE001 - kept, and raised by the test
                 failures.append(error)
 
     threads = [threading.Thread(target=write) for _ in range(3)]

@@ -87,7 +87,7 @@ def test_the_chunks_of_a_table_are_no_content() -> None:
 
 def test_a_time_without_zone_is_refused() -> None:
     with pytest.raises(NaiveTime):
-        content([datetime(2013, 1, 1)], plain_odd)  # noqa: DTZ001 - the point
+        content([datetime(2013, 1, 1)], plain_odd)  # noqa: DTZ001 - a time without a zone is what is tried
 
 
 def test_a_date_and_a_time_of_day_need_no_zone() -> None:

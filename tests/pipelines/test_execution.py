@@ -67,7 +67,7 @@ def test_a_step_that_raises_is_named_with_its_words_and_the_line_of_project_code
 def test_a_wrong_output_names_step_expected_and_found(
     artifacts: ArtifactStore, returned: object, declared: Any, expected: str, found: str
 ) -> None:
-    def model():  # noqa: ANN202 - set below
+    def model():  # noqa: ANN202 - its annotation is set by the test
         return returned
 
     model.__annotations__["return"] = declared

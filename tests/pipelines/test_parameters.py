@@ -82,7 +82,7 @@ def test_a_default_is_taken_as_it_is() -> None:
 
 def test_a_naive_time_is_refused() -> None:
     with pytest.raises(NaiveTime):
-        named("trained", "until", datetime(2013, 1, 1))  # noqa: DTZ001 - the point
+        named("trained", "until", datetime(2013, 1, 1))  # noqa: DTZ001 - a time without a zone is what is tried
 
 
 def test_what_json_cannot_keep_is_refused() -> None:

@@ -84,7 +84,7 @@ def test_the_file_is_plain_json_in_one_spelling() -> None:
 def test_a_column_has_the_terms_of_its_values_to_the_bit(
     values: list[float],
     fill: float,
-    marks: bool,  # noqa: FBT001 - drawn
+    marks: bool,
     effects: dict[float, float] | None,
 ) -> None:
     term = Term(0, fill=fill, marks=marks, mean=0.3, scale=1.7, slope=-2.1, effects=effects)

@@ -83,10 +83,10 @@ def test_by_hand_only_no_alert_helps() -> None:
     rolling=st.booleans(),
 )
 def test_it_acts_exactly_when_nothing_speaks_against_it(
-    firing: bool,  # noqa: FBT001 - drawn
+    firing: bool,
     ago: timedelta | None,
     labels: int,
-    rolling: bool,  # noqa: FBT001 - drawn
+    rolling: bool,
 ) -> None:
     decision = judged(
         alerts=[alert()] if firing else [],

@@ -46,7 +46,7 @@ def test_a_store_that_stays_away_is_logged_once_until_another_reason_comes(
     refusals = Refusals()
     for place in ("a", "a", "a", "b"):
         refusals.of(StorageUnwritable(place, "full"))
-    said = [each.reason for each in caplog.records]  # type: ignore[attr-defined]
+    said = [each.reason for each in caplog.records]
     assert [each[:17] for each in said] == ["cannot write to a", "cannot write to b"]
 
 

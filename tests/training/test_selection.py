@@ -76,7 +76,7 @@ def test_a_column_that_hardly_varies_is_dropped_whatever_others_say() -> None:
     made = report()
     constant = Verdict("x", "variance", 1, 0.0, False, "same")  # noqa: FBT003 - a row of the report
     hopeless = SelectionReport("late", 2000, 7, ("x",), (constant,))
-    praised = Verdict("x", "permutation", 1, 0.5, True, "better", noise=0.1)  # noqa: FBT003 - another
+    praised = Verdict("x", "permutation", 1, 0.5, True, "better", noise=0.1)  # noqa: FBT003 - a row of the report
     assert SelectionReport("late", 2000, 7, ("x",), (*hopeless.verdicts, praised)).kept == ()
     assert "nearly constant: 2000 of 2000 rows" in verdict(made, "variance", "same").reason
 

@@ -58,7 +58,7 @@ def load(target: str) -> Any:  # noqa: ANN401 - the caller knows what its own ta
     return getattr(loaded, name)
 
 
-def open_by_scheme(table: Mapping[str, str], url: str, **options: object) -> Any:  # noqa: ANN401 - as above
+def open_by_scheme(table: Mapping[str, str], url: str, **options: object) -> Any:  # noqa: ANN401 - whatever the factory of the scheme makes
     """Call the implementation that `table` names for the scheme of `url` with the url.
 
     Raises: UnknownScheme, MissingExtra.

@@ -57,7 +57,7 @@ def parameter_types(function: Callable[..., Any]) -> Mapping[str, Annotation]:
     for name, said in inspect.get_annotations(plain).items():
         try:
             found[name] = _resolve(plain, said)
-        except Exception:  # noqa: BLE001 - as above; such a parameter goes unchecked
+        except Exception:  # noqa: BLE001 - a foreign type may raise anything; the parameter goes unchecked
             continue
     found.pop("return", None)
     return found

@@ -15,11 +15,14 @@ from esteira.base.errors import BadInput, EsteiraError
 from esteira.registry.terms import Term, Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import SupportsFloat
 
     from numpy.typing import NDArray
 
     Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    Places = Any  # whatever picks columns: places, a mask, a slice
+    Step = Any  # an estimator or a part of one; scikit-learn ships no types
 
 _LOGISTIC = "LogisticRegression"
 _REGRESSIONS = frozenset({_LOGISTIC, "LinearRegression", "Ridge", "Lasso", "ElasticNet"})
@@ -39,7 +42,7 @@ class _Output:
 
 
 def agreed_terms(
-    estimator: Any,  # noqa: ANN401 - vendor object
+    estimator: Step,
     score: Score,
     rows: NDArray[np.float64] | None = None,
 ) -> Terms | None:
@@ -71,7 +74,7 @@ def _agree(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> bool:
     return np.allclose(ours, theirs, rtol=_RELATIVE, atol=_ABSOLUTE)
 
 
-def additive_terms(pipeline: Any) -> Terms:  # noqa: ANN401 - vendor object
+def additive_terms(pipeline: Step) -> Terms:
     """A fitted pipeline that ends in a binary logistic or a linear regression, read as a sum and not tried.
 
     Known steps: SimpleImputer, StandardScaler, OneHotEncoder, passthrough, in pipelines and column
@@ -113,7 +116,7 @@ def _with_slopes(outputs: Sequence[_Output], slopes: Sequence[float]) -> tuple[T
     return tuple(terms)
 
 
-def _through(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401 - of scikit-learn
+def _through(step: Step, outputs: list[_Output]) -> list[_Output]:
     """What a fitted step makes of its input columns."""
     if step == "passthrough":
         return outputs
@@ -124,13 +127,13 @@ def _through(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN40
     return made
 
 
-def _pipeline(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401 - of scikit-learn
+def _pipeline(step: Step, outputs: list[_Output]) -> list[_Output]:
     for _, inner in step.steps:
         outputs = _through(inner, outputs)
     return outputs
 
 
-def _column_transformer(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401 - of scikit-learn
+def _column_transformer(step: Step, outputs: list[_Output]) -> list[_Output]:
     if step.transformer_weights:
         raise NotAdditive("transformer_weights")
     made: list[_Output] = []
@@ -141,7 +144,7 @@ def _column_transformer(step: Any, outputs: list[_Output]) -> list[_Output]:  # 
     return made
 
 
-def _places(columns: Any, width: int) -> list[int]:  # noqa: ANN401 - of scikit-learn
+def _places(columns: Places, width: int) -> list[int]:
     try:
         found: list[int] = np.ravel(np.arange(width)[columns]).tolist()
     except IndexError as named:
@@ -149,13 +152,13 @@ def _places(columns: Any, width: int) -> list[int]:  # noqa: ANN401 - of scikit-
     return found
 
 
-def _passed(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401 - of scikit-learn
+def _passed(step: Step, outputs: list[_Output]) -> list[_Output]:
     if step.func is not None:
         raise NotAdditive("a function")
     return outputs
 
 
-def _imputed(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401 - of scikit-learn
+def _imputed(step: Step, outputs: list[_Output]) -> list[_Output]:
     if not _is_nan(step.missing_values) or not _are_raw(outputs):
         raise NotAdditive("an imputer after another step, or of other values than NaN")
     filled = [
@@ -167,7 +170,7 @@ def _imputed(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN40
     return [*filled, *(_Output(replace(outputs[at].term, marks=True)) for at in marked)]
 
 
-def _scaled(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401 - of scikit-learn
+def _scaled(step: Step, outputs: list[_Output]) -> list[_Output]:
     if not all(output.category is None and output.term.scale == 1 for output in outputs):
         raise NotAdditive("a scaler after another step than an imputer")
     means = step.mean_.tolist() if step.with_mean else [0.0] * len(outputs)
@@ -178,7 +181,7 @@ def _scaled(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401
     ]
 
 
-def _one_hot(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN401 - of scikit-learn
+def _one_hot(step: Step, outputs: list[_Output]) -> list[_Output]:
     if not (step.drop is step.min_frequency is step.max_categories is None):
         raise NotAdditive("an encoder that does more than mark categories")
     if any(output.category is not None or output.term.marks for output in outputs):
@@ -192,7 +195,7 @@ def _one_hot(step: Any, outputs: list[_Output]) -> list[_Output]:  # noqa: ANN40
     return made
 
 
-def _numbers(values: Any, what: str) -> list[float]:  # noqa: ANN401 - of scikit-learn
+def _numbers(values: Iterable[SupportsFloat], what: str) -> list[float]:
     try:
         return [float(value) for value in values]
     except (TypeError, ValueError) as strange:

@@ -51,7 +51,7 @@ def decide(
     alerts: Sequence[Alert],
     last_attempt: datetime | None,
     labels_since: int,
-    rollout_active: bool,  # noqa: FBT001 - a fact beside others - a fact among facts, not a switch
+    rollout_active: bool,  # noqa: FBT001 - a fact, not a switch
     now: datetime,
     policy: RetrainPolicy,
 ) -> Decision:
@@ -76,7 +76,7 @@ def decide(
 def _objection(
     last_attempt: datetime | None,
     labels_since: int,
-    rollout_active: bool,  # noqa: FBT001 - a fact beside others
+    rollout_active: bool,  # noqa: FBT001 - a fact, not a switch
     now: datetime,
     policy: RetrainPolicy,
 ) -> str:

@@ -16,10 +16,13 @@ from esteira.registry.columns import MISSING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from esteira.registry.columns import Column
     from esteira.registry.signature import Signature
 
     Cells = Sequence[Any]
     ToNumbers = Callable[[Cells], list[float]]
+    Form = Any  # a type form, such as str | None
+    Made = Any  # of a struct that is made here
 
 _ALL_BUT_ONE = 3  # of the four formats of a body
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
@@ -75,13 +78,13 @@ class RowDecoder:
         rows = records if records is not UNSET else instances if instances is not UNSET else inputs
         return self._of_rows(rows)
 
-    def _of_split(self, split: Any) -> list[Any] | None:  # noqa: ANN401 - a struct made below
+    def _of_split(self, split: Made) -> list[Any] | None:
         if split.columns != self._names:
             return None
         rows: list[Cells] = split.data
         return None if split.index is not None and len(split.index) != len(rows) else rows
 
-    def _of_rows(self, rows: Any) -> list[Any] | None:  # noqa: ANN401 - lists, or structs made below
+    def _of_rows(self, rows: Made) -> list[Any] | None:
         if isinstance(rows, dict) or len({*map(type, rows)}) > 1:
             return None
         if rows and isinstance(rows[0], msgspec.Struct):
@@ -101,7 +104,7 @@ class RowDecoder:
         types = [Any if c.name in keys else _type_of(c) for c in self._signature.request_columns]
         types += [Any] * len(self._signature.keys)
         is_matrix = len(types) > 1 and set(types) == {float}
-        positional: Any = tuple[tuple(types)]  # type: ignore[misc] # made here
+        positional: Any = tuple[tuple(types)]  # type: ignore[misc] # mypy does not follow a type made at run time
         if is_matrix:  # the rows are as the model takes them
             positional = Annotated[list[float], Meta(min_length=len(types), max_length=len(types))]
         names = {f"c{place}": name for place, name in enumerate(self.fields)}
@@ -122,10 +125,10 @@ class RowDecoder:
             forbid_unknown_fields=True,
         )
         # Rows without names have one reading where all columns are numbers: the order of the signature.
-        rows: Any = list[row | positional] if is_matrix else list[row]  # type: ignore[valid-type] # made here
+        rows: Any = list[row | positional] if is_matrix else list[row]  # type: ignore[valid-type] # mypy does not follow a type made at run time
         body: list[Any] = [
             ("dataframe_split", split | UnsetType, UNSET),
-            ("dataframe_records", list[row] | UnsetType, UNSET),  # type: ignore[valid-type] # made here
+            ("dataframe_records", list[row] | UnsetType, UNSET),  # type: ignore[valid-type] # mypy does not follow a type made at run time
             ("instances", rows | UnsetType, UNSET),
             ("inputs", rows | dict[str, Any] | UnsetType, UNSET),
             ("params", dict[str, Any] | None, None),
@@ -152,10 +155,10 @@ class RowDecoder:
         return to_numbers
 
 
-def _type_of(column: Any) -> Any:  # noqa: ANN401 - a type form
+def _type_of(column: Column) -> Form:
     kind: Any = str if column.kind == "category" else float
     return kind | None if column.optional else kind
 
 
-def _may_lack(kind: Any) -> bool:  # noqa: ANN401 - a type form
+def _may_lack(kind: Form) -> bool:
     return kind not in {str, float, Any}

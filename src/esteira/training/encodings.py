@@ -237,7 +237,7 @@ def _codes(column: Column, encoding: str, values: Vector) -> NDArray[np.intp]:
     return codes
 
 
-def _scaled(column: Column, by: str, center: float, spread: float, impute: bool) -> Scaled:  # noqa: FBT001 - as fitted
+def _scaled(column: Column, by: str, center: float, spread: float, impute: bool) -> Scaled:  # noqa: FBT001 - a fact that was fitted, not a switch
     if not np.isfinite([center, spread]).all():
         raise UnfitEncoding(column.name, by, "its numbers are infinite or too large; mend them or keep it")
     return Scaled(by, center, spread or 1.0, impute)

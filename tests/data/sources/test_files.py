@@ -68,7 +68,7 @@ def test_a_schema_says_the_columns_their_types_and_their_order(csv: Path) -> Non
 
 def test_parquet_and_csv_give_the_same_rows(csv: Path, tmp_path: Path) -> None:
     wanted = everything(csv, zone=NEW_YORK, schema=SCHEMA)
-    landed = [datetime(2013, 7, day, hour) for day, hour in ((1, 10), (1, 12), (2, 9))]  # noqa: DTZ001 - local
+    landed = [datetime(2013, 7, day, hour) for day, hour in ((1, 10), (1, 12), (2, 9))]  # noqa: DTZ001 - a time without a zone is what is tried
     rows = wanted.set_column(2, "landed", pa.array(landed, pa.timestamp("ns"))).append_column(
         "n", [[1, 2, 3]]
     )

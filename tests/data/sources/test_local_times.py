@@ -38,7 +38,7 @@ def test_texts_with_a_zone_are_what_they_say() -> None:
 def test_times_without_a_zone_are_of_the_declared_one() -> None:
     assert iso("2013-07-01 10:00", "2013-01-01 10:00", zone=NEW_YORK) == ["07-01 14:00", "01-01 15:00"]
     naive = pa.timestamp("ms")
-    assert iso(datetime(2013, 7, 1, 10), None, kind=naive, zone=NEW_YORK) == ["07-01 14:00", None]  # noqa: DTZ001 - local
+    assert iso(datetime(2013, 7, 1, 10), None, kind=naive, zone=NEW_YORK) == ["07-01 14:00", None]  # noqa: DTZ001 - a time without a zone is what is tried
     assert iso("2013-07-01", zone="UTC") == ["07-01 00:00"]
 
 
@@ -47,7 +47,7 @@ def test_a_zone_does_not_move_times_that_have_one() -> None:
     assert iso(datetime(2013, 7, 1, 10, tzinfo=UTC), kind=rome, zone=NEW_YORK) == ["07-01 10:00"]
 
 
-@given(st.datetimes(datetime(2012, 1, 1), datetime(2014, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - local
+@given(st.datetimes(datetime(2012, 1, 1), datetime(2014, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - a time without a zone is what is tried
 def test_local_times_are_made_utc_as_the_standard_library_does(moment: datetime) -> None:
     local = moment.astimezone(ZoneInfo(NEW_YORK))
     naive = column(local.replace(tzinfo=None), kind=pa.timestamp("us"))

@@ -47,7 +47,7 @@ def test_a_time_of_any_zone_is_the_moment_that_it_names() -> None:
         (("m", "==", 1), UnknownName),
         (("n", "like", 1), BadInput),
         (("n", "in", 1), BadInput),
-        (("at", "in", [datetime(2013, 7, 1)]), NaiveTime),  # noqa: DTZ001 - the mistake in question
+        (("at", "in", [datetime(2013, 7, 1)]), NaiveTime),  # noqa: DTZ001 - a time without a zone is what is tried
     ],
 )
 def test_what_cannot_be_asked_is_refused(asked: tuple[str, str, Any], error: type[BadInput]) -> None:

@@ -62,7 +62,7 @@ def test_it_is_called_with_one_row() -> None:
     expected = {"is_rush": 1.0, "poor_sight": 1.0, "load": 1000 / 1.5}
     assert rush(1000, 0.5, "UA") == expected
     assert rush(1000, carrier="UA", weather__visib=0.5) == expected
-    assert rush(True, None, None) == {"is_rush": 0.0, "poor_sight": None, "load": None}  # noqa: FBT003 - as written
+    assert rush(True, None, None) == {"is_rush": 0.0, "poor_sight": None, "load": None}  # noqa: FBT003 - the cell of a row, not a switch
 
 
 def test_it_is_applied_to_a_table() -> None:

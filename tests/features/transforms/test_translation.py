@@ -52,7 +52,7 @@ def everything(x: float, y: float, s: str) -> dict[str, Any]:
         "least": min(x, y, 5) + max(x, y),
         "whole": floor(x) + ceil(y) + round(x) + abs(y),  # noqa: F821 - a word of the subset
         # Words of the subset, as above.
-        "curve": sqrt(abs(x)) + log1p(abs(y)) + exp(-abs(x)) + sin(x) * cos(y) + log(abs(x) + 1),  # noqa: F821
+        "curve": sqrt(abs(x)) + log1p(abs(y)) + exp(-abs(x)) + sin(x) * cos(y) + log(abs(x) + 1),  # noqa: F821 - words of the subset
         "known": not is_null(x) and x is not None,
         "either": coalesce(y, x),
     }

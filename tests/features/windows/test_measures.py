@@ -175,7 +175,7 @@ def test_of_the_two_zeros_the_negative_one_is_the_least_and_both_are_one_value()
         pa.array([[1], [2, None], None]),
         pa.array([{"a": 1}, {"a": None}, None]),
         pa.array([1.5, 2.5, float("nan")], pa.float32()),
-        pa.array([datetime(2024, 1, 1), datetime(2023, 1, 1), None], pa.timestamp("ns")),  # noqa: DTZ001 - Arrow
+        pa.array([datetime(2024, 1, 1), datetime(2023, 1, 1), None], pa.timestamp("ns")),  # noqa: DTZ001 - a time without a zone is what is tried
     ],
 )
 def test_the_last_value_may_be_of_any_type_and_is_never_null(values: pa.Array) -> None:

@@ -132,7 +132,7 @@ def test_a_model_that_was_unloaded_leaves_every_memory_and_comes_back_when_all_h
 def test_who_still_holds_a_model_that_was_unloaded_is_known_until_it_let_go(
     pair: tuple[LiveRoutes, LiveRoutes],
     team: Team,
-    hears_first: bool,  # noqa: FBT001 - a case
+    hears_first: bool,
 ) -> None:
     one, other = pair
     assert [each[:3] for each in one.holders("late")] == ["w1-", "w2-"]
@@ -219,7 +219,7 @@ class Swaps(RuleBasedStateMachine):
             before = now
 
     @rule(is_broken=st.booleans())
-    def deploy(self, is_broken: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
+    def deploy(self, is_broken: bool) -> None:
         self.newest = self.team.deploy(-2.0 - self.newest.revision)
         if is_broken:
             self.team.hide(self.newest)

@@ -273,7 +273,7 @@ def test_no_tensor_whatever_it_holds_is_an_internal_error(asking: Asking, sent: 
 def test_no_number_is_an_internal_error(
     asking: Asking,
     miles: list[float],
-    raw: bool,  # noqa: FBT001 - drawn
+    raw: bool,
 ) -> None:
     sent = {"miles": np.array(miles), "carrier": np.array(["UA"] * len(miles), dtype=object)}
     answer = asking.ask("ModelInfer", inference(sent, raw=raw))

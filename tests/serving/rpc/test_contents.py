@@ -48,7 +48,7 @@ def one(name: str = "miles", datatype: str = "FP64", shape: tuple[int, ...] = (1
 @given(st.dictionaries(st.text(max_size=3), tensors(), max_size=3), st.booleans())
 def test_tensors_travel_raw_and_typed_to_the_bit(
     outputs: dict[str, Any],
-    raw: bool,  # noqa: FBT001 - drawn
+    raw: bool,
 ) -> None:
     response = Response()
     fill(response, outputs, raw=raw)

@@ -50,7 +50,7 @@ def test_a_gateway_that_comes_again_shows_all_that_was_counted(tmp_path: Path) -
 @pytest.mark.parametrize("closes", [True, False])
 def test_a_process_that_ended_shows_nothing_once_it_closed_or_the_next_one_came(
     tmp_path: Path,
-    closes: bool,  # noqa: FBT001 - a case
+    closes: bool,
 ) -> None:
     gateway = tmp_path / "8080"
     gateway.mkdir()

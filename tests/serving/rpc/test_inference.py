@@ -41,7 +41,7 @@ def outputs(response: Any) -> dict[str, list[Any]]:
 def test_one_row_is_answered_as_it_was_sent_with_one_score_and_who_gave_it(
     asking: Asking,
     world: World,
-    raw: bool,  # noqa: FBT001 - drawn
+    raw: bool,
 ) -> None:
     response = asking.ask("ModelInfer", inference(ROW, raw=raw, id="f1"))
     low = {"1": -1.0, "2": -2.0}[response.model_version]

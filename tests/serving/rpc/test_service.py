@@ -56,7 +56,7 @@ def test_a_model_is_ready_when_it_can_be_asked(
     world: World,
     name: str,
     version: str,
-    is_ready: bool,  # noqa: FBT001 - a case
+    is_ready: bool,
 ) -> None:
     request = message("ModelReadyRequest", name=name, version=version)
     assert Asking(world).ask("ModelReady", request).ready == is_ready

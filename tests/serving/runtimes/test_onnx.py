@@ -253,5 +253,5 @@ def test_the_format_that_onnx_runtime_keeps_for_itself_is_refused(tmp_path: Path
 
 
 def test_the_bytes_do_not_choose_how_they_are_read() -> None:
-    options = open_runtime(forest())._session.get_session_options()  # type: ignore[attr-defined]
+    options = open_runtime(forest())._session.get_session_options()
     assert options.get_session_config_entry("session.load_model_format") == "ONNX"

@@ -32,7 +32,7 @@ TERMS = st.builds(
 def test_a_row_has_the_bits_that_it_has_in_a_matrix(
     intercept: float,
     terms: list[Term],
-    is_logistic: bool,  # noqa: FBT001 - drawn
+    is_logistic: bool,
     matrix: np.ndarray,
 ) -> None:
     found = TermSum(Terms(3, intercept, tuple(terms), is_logistic))

@@ -64,7 +64,7 @@ def test_an_ordinary_network_is_served(name: str) -> None:
     runtime = open_tensor_runtime(
         Model("torch", Signature((), "late"), files, tensors=tensors_of("torch", files))
     )
-    (found,) = runtime.run({runtime._inputs[0].name: example.numpy()}).values()  # type: ignore[attr-defined]
+    (found,) = runtime.run({runtime._inputs[0].name: example.numpy()}).values()
     with torch.no_grad():
         np.testing.assert_allclose(found, module(example).numpy(), rtol=1e-4, atol=1e-6)
 

@@ -51,7 +51,7 @@ def utc(times: pa.ChunkedArray, reading: Reading) -> pa.ChunkedArray:
 def _parsed(texts: pa.ChunkedArray, reading: Reading) -> pa.ChunkedArray:
     """Times with zone if all texts have one, without if none has."""
     zoned = pc.match_substring_regex(texts, _ZONED)
-    first = next((value for value in zoned if value.is_valid), pa.scalar(False))  # noqa: FBT003 - a value
+    first = next((value for value in zoned if value.is_valid), pa.scalar(False))  # noqa: FBT003 - the value itself, not a switch
     other = pc.index(zoned, pc.invert(first)).as_py()
     if other >= 0:
         why = (

@@ -172,5 +172,5 @@ def _same(offline: object, online: object) -> bool:
     """Whether a value of the table is the one that a store keeps for it: text, or a float64."""
     if offline is None or online is None or isinstance(offline, str) or isinstance(online, str):
         return offline == online
-    one, other = float(offline), float(online)  # type: ignore[arg-type]  # numbers and flags are left
+    one, other = float(offline), float(online)  # type: ignore[arg-type]  # only numbers and flags are left here
     return one == other or (math.isnan(one) and math.isnan(other))

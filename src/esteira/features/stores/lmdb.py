@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from esteira.features.stores.port import Layout, StoredRow
     from esteira.features.views import FeatureView
 
+    Transaction = Any  # lmdb ships no types
+
 T = TypeVar("T")
 
 MAP_BYTES = 1 << 26  # to begin with; it doubles whenever it is full
@@ -83,7 +85,7 @@ class LmdbStore:
         except lmdb.Error as refused:
             raise _in_our_words(self._folder, refused) from refused
 
-    def _put(self, transaction: Any, batches: Sequence[Batch]) -> int:  # noqa: ANN401 - of lmdb
+    def _put(self, transaction: Transaction, batches: Sequence[Batch]) -> int:
         places = {batch.view: pack_layout_key(batch.view, self._limit) for batch in batches}
         found = {view: transaction.get(place) for view, place in places.items()}
         stored = {view: unpack_layout(layout) for view, layout in found.items() if layout is not None}
@@ -161,7 +163,7 @@ class _Environment:
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """All keys that begin so with their values, as of one moment."""
 
-        def look(transaction: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN401 - of lmdb
+        def look(transaction: Transaction) -> list[tuple[bytes, bytes]]:
             cursor = transaction.cursor()
             found = cursor.iternext() if cursor.set_range(prefix) else ()
             return list(takewhile(lambda pair: pair[0].startswith(prefix), found))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from esteira.registry.bundle import Model
 
+    Foreign = Any  # of scikit-learn and skl2onnx, which ship no types
+
 NAME, PAYLOAD = "onnx", "model.onnx"
 _OPSETS = {"": 18, "ai.onnx.ml": 3}  # fixed, so that another version of onnx writes the same graph
 _IMPUTER = next(kind for kind in sklearn_operator_name_map if kind.__name__ == "SimpleImputer")
@@ -42,7 +44,7 @@ def to_onnx(model: Model) -> Iterator[Model]:
         yield replace(model, runtime=NAME, files={PAYLOAD: graph}, facts={**model.facts, **made})
 
 
-def _graph(estimator: Any, rows: Any) -> bytes:  # noqa: ANN401 - of scikit-learn and of skl2onnx
+def _graph(estimator: Foreign, rows: Foreign) -> bytes:
     try:
         graph = skl2onnx.convert_sklearn(
             estimator,
@@ -65,13 +67,13 @@ def _graph(estimator: Any, rows: Any) -> bytes:  # noqa: ANN401 - of scikit-lear
 # skl2onnx leaves out the marks of missing values (add_indicator), which the models trained here have.
 
 
-def _imputed_shape(operator: Any) -> None:  # noqa: ANN401 - of skl2onnx
+def _imputed_shape(operator: Foreign) -> None:
     step, given = operator.raw_operator, operator.inputs[0].type
     width = len(_kept(step)) + (len(step.indicator_.features_) if step.add_indicator else 0)
     operator.outputs[0].type = type(given)([given.shape[0], width])
 
 
-def _imputed(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401 - of skl2onnx
+def _imputed(scope: Foreign, operator: Foreign, container: Foreign) -> None:
     """Nodes that fill what is missing, and mark where that was."""
     step, given = operator.raw_operator, operator.inputs[0]
     if not isinstance(step.missing_values, float):
@@ -84,7 +86,7 @@ def _imputed(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401
         container.add_node(kind_of, inputs, [made], name=name, op_version=13, **attributes)
         return made
 
-    def constant(values: Any, of: int) -> str:  # noqa: ANN401 - an array
+    def constant(values: Foreign, of: int) -> str:
         name: str = scope.get_unique_variable_name("constant")
         container.add_initializer(name, of, [len(values)], values.tolist())
         return name
@@ -100,7 +102,7 @@ def _imputed(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401
     container.add_node("Concat", parts, [operator.outputs[0].full_name], name=name, axis=1, op_version=13)
 
 
-def _kept(step: Any) -> Any:  # noqa: ANN401 - of scikit-learn
+def _kept(step: Foreign) -> Foreign:
     """The columns that the imputer passes on: one that was empty in training only when it was told so."""
     is_empty = np.isnan(step.statistics_.astype(np.float64))
     return np.flatnonzero(~is_empty | step.keep_empty_features)

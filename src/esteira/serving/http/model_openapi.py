@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from esteira.serving.http.openapi import Document
     from esteira.serving.live.arms import LoadedArm
 
+    Json = Any  # a number, a text, or lists of them
+
 _SHOWN = 20  # categories, and tensors in a description
 _LONGEST = 256  # elements of an example
 _SCALAR = ["string", "number", "boolean", "null"]
@@ -150,7 +152,7 @@ def example_row(arm: LoadedArm) -> dict[str, Any]:
     return row
 
 
-def _tensor(spec: TensorSpec, shape: Sequence[int], data: Any) -> Document:  # noqa: ANN401 - JSON
+def _tensor(spec: TensorSpec, shape: Sequence[int], data: Json) -> Document:
     return {"name": spec.name, "shape": [*shape], "datatype": spec.datatype, "data": data}
 
 
@@ -167,7 +169,7 @@ def _is_large(specs: Sequence[TensorSpec]) -> bool:
     return sum(math.prod(_least(spec)) for spec in specs) > _LONGEST
 
 
-def _zeros(spec: TensorSpec) -> Any:  # noqa: ANN401 - nested lists
+def _zeros(spec: TensorSpec) -> Json:
     zero: Any = {"BYTES": "text", "BOOL": False}.get(spec.datatype, 0)
     for size in reversed(_least(spec)):
         zero = [zero] * size

@@ -90,7 +90,7 @@ def _decoder_of(table: PushTable) -> msgspec.json.Decoder[Any]:
         fields.append((place, form) if field.name in table.required else (place, form | None, None))
     names = {place: field.name for place, field in _places(table.schema)}
     row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, kw_only=True)
-    body: list[Any] = [("rows", list[row]), ("token", _Token | None, None)]  # type: ignore[valid-type] # made here
+    body: list[Any] = [("rows", list[row]), ("token", _Token | None, None)]  # type: ignore[valid-type] # mypy does not follow a type made at run time
     return msgspec.json.Decoder(msgspec.defstruct("Posted", body, forbid_unknown_fields=True))
 
 
@@ -101,7 +101,7 @@ def _places(schema: pa.Schema) -> list[tuple[str, pa.Field]]:
 
 def _form(kind: pa.DataType) -> Any:  # noqa: ANN401 - a type form
     if pa.types.is_list(kind):
-        return list[_form(kind.value_type) | None]  # type: ignore[misc] # a form made here
+        return list[_form(kind.value_type) | None]  # type: ignore[misc] # mypy does not follow a type made at run time
     return Decimal if pa.types.is_decimal(kind) else _FORMS[kind]
 
 

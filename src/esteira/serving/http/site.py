@@ -87,7 +87,7 @@ class Site:
         work, loaded = pending.work, pending.asked.loaded
         try:
             scored = work.score(loaded)
-        except Exception as raised:  # noqa: BLE001 - as above
+        except Exception as raised:  # noqa: BLE001 - whatever a model raises, the server goes on
             return self.fail(pending, raised)
         loaded.calls += 1
         if not loaded.calls & _SAMPLE or work.rows > 1:
@@ -98,7 +98,7 @@ class Site:
         """The response to a request whose model has answered."""
         try:
             response = pending.reply(self.gateway.answer(pending.asked, pending.work, scored))
-        except Exception as raised:  # noqa: BLE001 - as above
+        except Exception as raised:  # noqa: BLE001 - whatever a reply raises, the server goes on
             return self.fail(pending, raised)
         return self._answered(pending.request, response)
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from esteira.serving.live.arms import LoadedArm
     from esteira.serving.work import Work
 
+    Message = Any  # of a class that is made at start
+
 _CLASSES = "classification"  # a parameter of outputs: Triton would turn scores into names of classes
 
 
@@ -50,7 +52,7 @@ class Pending:
         return content
 
 
-def infer(gateway: Gateway, request: Any, headers: Headers) -> Pending:  # noqa: ANN401 - ModelInferRequest
+def infer(gateway: Gateway, request: Message, headers: Headers) -> Pending:
     """Read a request. Raises: NotFound, ModelUnavailable, BadInput, FeaturesUnreadable."""
     key = plain(request.parameters).get("key") or headers.get(KEY_HEADER) or ""
     if not isinstance(key, str):
@@ -73,7 +75,7 @@ def _work(gateway: Gateway, asked: Asked, arrays: Mapping[str, NDArray[Any]]) ->
     return ColumnsWork(gateway.encode(asked, rows_of(tensors, arrays)))
 
 
-def _outputs(loaded: LoadedArm, asked: Any) -> Iterable[str]:  # noqa: ANN401 - of a ModelInferRequest
+def _outputs(loaded: LoadedArm, asked: Message) -> Iterable[str]:
     known = [OUTPUT] if loaded.tensors is None else [spec.name for spec in loaded.tensors.outputs]
     names: dict[str, None] = {}
     for output in asked:
@@ -85,7 +87,7 @@ def _outputs(loaded: LoadedArm, asked: Any) -> Iterable[str]:  # noqa: ANN401 - 
     return names
 
 
-def metadata(gateway: Gateway, request: Any) -> Any:  # noqa: ANN401 - ModelMetadata, request and response
+def metadata(gateway: Gateway, request: Message) -> Message:
     """What a model takes and gives. Raises: NotFound, ModelUnavailable."""
     found = gateway.model(request.name)
     loaded = gateway.arm(found, request.version) if request.version else found.champion

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from esteira.serving.rpc.calls import Calls
 
+    Context = Any  # of a call; grpcio ships no types
+
 MOST_CALLS = 1_024  # at once; a further one is refused with RESOURCE_EXHAUSTED
 LINGER_S = 0.2  # that this takes at least, for calls that are already on their way
 QUIET_S, MOST_TURNING_S = 0.1, 1.0  # without a call until the server closes; and for who calls on and on
@@ -107,13 +109,13 @@ def _handlers(calls: Calls, ending: asyncio.Event) -> tuple[grpc.GenericRpcHandl
     )
 
 
-async def _answer(calls: Calls, name: str, content: bytes, context: Any) -> bytes:  # noqa: ANN401 - grpc ships no types
+async def _answer(calls: Calls, name: str, content: bytes, context: Context) -> bytes:
     call = Call(name, dict(context.invocation_metadata()))
     response = await calls.answer(call, content, context.time_remaining())
     return await _refuse(context, response) if isinstance(response, Refusal) else response
 
 
-async def _check(calls: Calls, content: bytes, context: Any) -> bytes:  # noqa: ANN401 - grpc ships no types - grpcio's
+async def _check(calls: Calls, content: bytes, context: Context) -> bytes:
     try:
         return health.check(calls.service, content)
     except BadInput as wrong:
@@ -125,7 +127,7 @@ async def _watch(
     calls: Calls,
     ending: asyncio.Event,
     content: bytes,
-    context: Any,  # noqa: ANN401 - grpcio's
+    context: Context,
 ) -> AsyncIterator[bytes]:
     try:
         name = health.service_of(content)
@@ -142,7 +144,7 @@ async def _watch(
     yield health.answer(health.NOT_SERVING)  # and the stream ends, so that it holds nothing up
 
 
-async def _refuse(context: Any, refusal: Refusal) -> bytes:  # noqa: ANN401 - grpcio's
+async def _refuse(context: Context, refusal: Refusal) -> bytes:
     await context.abort(grpc.StatusCode[refusal.status], refusal.message[:_LONGEST])
     return b""
 

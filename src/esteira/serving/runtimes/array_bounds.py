@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+Estimator = Any  # scikit-learn ships no types
+
 _KERNELS = frozenset({"linear", "poly", "rbf", "sigmoid"})
 
 
-def is_sound_machine(machine: Any, columns: int) -> bool:  # noqa: ANN401 - of scikit-learn
+def is_sound_machine(machine: Estimator, columns: int) -> bool:
     """Whether a dense support vector machine of one score has the vectors that its counts state."""
     most = len(machine.support_)
     counts = np.asarray(machine._n_support, dtype=np.int64)
@@ -32,7 +34,7 @@ def is_sound_machine(machine: Any, columns: int) -> bool:  # noqa: ANN401 - of s
     )
 
 
-def are_sound_neighbors(found: Any, columns: int) -> bool:  # noqa: ANN401 - of scikit-learn
+def are_sound_neighbors(found: Estimator, columns: int) -> bool:
     """Whether the examples that are searched have the columns of a row, and labels that are classes."""
     examples, labels = found._fit_X, np.asarray(found._y)
     if not isinstance(examples, np.ndarray) or examples.ndim != 2 or len(labels) != len(examples):
@@ -44,7 +46,7 @@ def are_sound_neighbors(found: Any, columns: int) -> bool:  # noqa: ANN401 - of 
     return labels.ndim == 1 and bool(((labels >= 0) & (labels < len(found.classes_))).all())
 
 
-def is_sound_sparse(matrix: Any, _: int) -> bool:  # noqa: ANN401 - of scipy
+def is_sound_sparse(matrix: Estimator, _: int) -> bool:
     """Whether a compressed matrix points into itself."""
     try:
         matrix.check_format(full_check=True)

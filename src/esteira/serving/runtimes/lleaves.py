@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from esteira.registry.bundle import Model
 
+    Forest = Any  # and what is made of it; lleaves ships no types
+
 _ENTRY = "forest_root"
 _ARGUMENTS = (None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32)
 _llvm = tree_compiler.llvm  # llvmlite's binding
@@ -91,7 +93,7 @@ class LleavesRuntime:
         return scores
 
 
-def _parsed(text: bytes) -> Any:  # noqa: ANN401 - vendor object
+def _parsed(text: bytes) -> Forest:
     with writing(Path(PAYLOAD)), TemporaryDirectory(prefix="esteira-lleaves-") as folder:
         path = Path(folder) / PAYLOAD  # its parser reads files only
         path.write_bytes(text)
@@ -103,7 +105,7 @@ def _parsed(text: bytes) -> Any:  # noqa: ANN401 - vendor object
     return forest
 
 
-def _compiled(forest: Any) -> Any:  # noqa: ANN401 - vendor object
+def _compiled(forest: Forest) -> Forest:
     with _compiling:
         try:
             module = _generated(forest)
@@ -118,7 +120,7 @@ def _compiled(forest: Any) -> Any:  # noqa: ANN401 - vendor object
     return engine
 
 
-def _generated(forest: Any) -> Any:  # noqa: ANN401 - vendor object
+def _generated(forest: Forest) -> Forest:
     code = tree_compiler.llvmlite.ir.Module(name="forest")
     # One block of all trees: the sum of a row is then made in one order, LightGBM's.
     tree_compiler.gen_forest(forest, code, max(len(forest.trees), 1), _ENTRY, use_fp64=True)
@@ -131,7 +133,7 @@ def _generated(forest: Any) -> Any:  # noqa: ANN401 - vendor object
     return module
 
 
-def _target() -> Any:  # noqa: ANN401 - vendor object
+def _target() -> Forest:
     _llvm.initialize_native_target()
     _llvm.initialize_native_asmprinter()
     return _llvm.Target.from_triple(_llvm.get_process_triple()).create_target_machine(

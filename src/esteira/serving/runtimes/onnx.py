@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from esteira.registry.bundle import Model
 
+    Session = Any  # and what it binds; ONNX Runtime ships no types
+
 _ONNX_NAMES = {"float": "FP32", "double": "FP64", "float16": "FP16", "string": "BYTES"}
 _TYPES = {f"tensor({dtype})": datatype for datatype, dtype in DTYPES.items()} | {
     f"tensor({name})": datatype for name, datatype in _ONNX_NAMES.items()
@@ -167,7 +169,7 @@ class OnnxRuntime:
 class _Row:
     """What one thread reads and writes for a row, bound once."""
 
-    def __init__(self, matrix: NDArray[Any], result: NDArray[Any], binding: Any) -> None:  # noqa: ANN401 - vendor
+    def __init__(self, matrix: NDArray[Any], result: NDArray[Any], binding: Session) -> None:
         self.matrix, self.result, self.binding = matrix, result, binding
         self.at = max(result.size // len(result), 1) - 1  # the last column of the first row
         self._copies = len(matrix)
@@ -222,7 +224,7 @@ def _opened(files: Mapping[str, bytes]) -> tuple[Contents, Any]:
     return contents, session
 
 
-def _tensors(session: Any) -> TensorSignature:  # noqa: ANN401 - vendor object
+def _tensors(session: Session) -> TensorSignature:
     return TensorSignature(tuple(_specs(session.get_inputs())), tuple(_specs(session.get_outputs())))
 
 
@@ -242,7 +244,7 @@ def _size(found: object) -> int:
     return found if isinstance(found, int) and found >= 0 else -1  # else a name, or unknown
 
 
-def _score_output(session: Any) -> str:  # noqa: ANN401 - vendor object
+def _score_output(session: Session) -> str:
     floats = [each for each in session.get_outputs() if each.type in {"tensor(float)", "tensor(double)"}]
     if len(floats) != 1:
         found = [f"{each.name!r} {each.type} {each.shape}" for each in session.get_outputs()]

@@ -40,6 +40,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Pyfunc = Any  # MLflow ships no types
+    Schema = Any  # of MLflow
+    Frame = Any  # of pandas, which only some models ask for
+    Answered = Any  # whatever a model gives
+
 _LONGEST = 300  # characters of a model's own words that reach a caller
 _PATIENCE = 2  # deadlines after which a call ends this process, should its parent be there no more
 
@@ -55,7 +60,7 @@ class NoScores(BadInput):
 class Answers:
     """A loaded MLflow model, asked by frames. What it raises becomes a frame; its exit ends the process."""
 
-    def __init__(self, model: Any) -> None:  # noqa: ANN401 - MLflow ships no types
+    def __init__(self, model: Pyfunc) -> None:
         self._model = model
         schema, outputs = model.metadata.get_input_schema(), model.metadata.get_output_schema()
         self.facts = _facts(schema)
@@ -86,7 +91,7 @@ class Answers:
         return next(iter(tensors.values())) if is_array else tensors, 0
 
 
-def _facts(schema: Any) -> dict[str, Any]:  # noqa: ANN401 - MLflow ships no types
+def _facts(schema: Schema) -> dict[str, Any]:
     """What a model asks for, as far as its MLmodel says."""
     if schema is None:
         return {}
@@ -98,7 +103,7 @@ def _facts(schema: Any) -> dict[str, Any]:  # noqa: ANN401 - MLflow ships no typ
     return {"width": shape[1]} if len(shape) == 2 and shape[1] > 0 else {}
 
 
-def _types(schema: Any) -> list[tuple[str | None, str]]:  # noqa: ANN401 - MLflow ships no types
+def _types(schema: Schema) -> list[tuple[str | None, str]]:
     """The name and NumPy's type of each column; none of a type that NumPy does not have."""
     if schema is None or schema.is_tensor_spec():
         return []
@@ -108,7 +113,7 @@ def _types(schema: Any) -> list[tuple[str | None, str]]:  # noqa: ANN401 - MLflo
     ]
 
 
-def frame_of(columns: Mapping[str, NDArray[Any]], types: Sequence[tuple[str | None, str]]) -> Any:  # noqa: ANN401 - of pandas
+def frame_of(columns: Mapping[str, NDArray[Any]], types: Sequence[tuple[str | None, str]]) -> Frame:
     """The rows as MLflow checks them: numbers of the type that the model asks for, texts as objects.
 
     A column without a name in `types` is that of its place.
@@ -135,7 +140,7 @@ def _typed(values: NDArray[np.float64], kind: str) -> NDArray[Any]:
     return moved if kind == "float32" or np.array_equal(moved, values) else values
 
 
-def scores_of(answered: Any, rows: int) -> NDArray[np.float64]:  # noqa: ANN401 - whatever a model gives
+def scores_of(answered: Answered, rows: int) -> NDArray[np.float64]:
     """One score a row, shape (rows,), from what a model answered.
 
     Numbers of shape (rows,) or (rows, 1); of (rows, 2), as of two classes, the second column; a frame of one.
@@ -163,7 +168,7 @@ def scores_of(answered: Any, rows: int) -> NDArray[np.float64]:  # noqa: ANN401 
     return np.ascontiguousarray(found, dtype="<f8")
 
 
-def tensors_of(answered: Any, name: str) -> dict[str, NDArray[Any]]:  # noqa: ANN401 - whatever a model gives
+def tensors_of(answered: Answered, name: str) -> dict[str, NDArray[Any]]:
     """Tensors by name from what a model answered; one without a name gets the given one. Raises: NoScores."""
     names = getattr(answered, "columns", None)
     if names is not None:
@@ -223,7 +228,7 @@ def _send(answers: BinaryIO, kind: bytes, content: bytes) -> None:
     answers.flush()
 
 
-def _loaded(folder: str) -> Any:  # noqa: ANN401 - MLflow ships no types
+def _loaded(folder: str) -> Pyfunc:
     # Here, and nowhere else in esteira, a file may bring code that runs: the user has allowed it.
     from mlflow.pyfunc import load_model
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from esteira.registry.bundle import Model
     from esteira.registry.columns import Column
 
+    Estimator = Any  # scikit-learn ships no types
+
 PAYLOAD = "model.skops"
 
 _FORESTS = ("ExtraTrees", "RandomForest", "GradientBoosting", "HistGradientBoosting")
@@ -101,7 +103,7 @@ class SklearnRuntime:
 class _Estimator:
     """scikit-learn's own answer, on one thread and without the checks that are made here."""
 
-    def __init__(self, estimator: Any) -> None:  # noqa: ANN401 - scikit-learn ships no types
+    def __init__(self, estimator: Estimator) -> None:
         self.is_classifier, kind = is_classifier(estimator), type(estimator).__name__
         if self.is_classifier and len(getattr(estimator, "classes_", ())) != 2:
             raise CorruptArtifact(PAYLOAD, "a fitted classifier of two classes", kind)
@@ -144,7 +146,7 @@ class _Estimator:
         return found.reshape(len(matrix))
 
 
-def _steps(estimator: Any) -> list[Any]:  # noqa: ANN401 - scikit-learn ships no types
+def _steps(estimator: Estimator) -> list[Any]:
     """The steps of a pipeline and of the pipelines and column transformers in it, or the estimator itself."""
     inner = [*getattr(estimator, "steps", ()), *getattr(estimator, "transformers_", ())]
     found = [step for _, each, *_ in inner if not isinstance(each, str) for step in _steps(each)]
@@ -162,12 +164,12 @@ def sklearn_files(content: bytes) -> dict[str, bytes]:
     return {PAYLOAD: content} | ({} if terms is None else {TERMS: terms.to_bytes()})
 
 
-def load_estimator(model: Model) -> Any:  # noqa: ANN401 - as below
+def load_estimator(model: Model) -> Estimator:
     """The estimator itself, for a conversion. Raises: CorruptArtifact."""
     return _load(model.files.get(PAYLOAD, b""))
 
 
-def _load(content: bytes) -> Any:  # noqa: ANN401 - an estimator; scikit-learn ships no types
+def _load(content: bytes) -> Estimator:
     with _from_a_file():
         strangers = set(skops.io.get_untrusted_types(data=content)) - set(SKOPS_TYPES)
         if strangers:

@@ -13,22 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     Given = Mapping[str, Any]  # arguments by the names of the operator's schema
+    Torch = Any  # its operators and tensors, seen without importing it
 
 MOST_ELEMENTS = 2**28  # of a tensor that a program makes from sizes: 1 GiB of float32
 
 
-def checked(operation: Any, check: Callable[[Given], None]) -> Callable[..., Any]:  # noqa: ANN401 - vendor object
+def checked(operation: Torch, check: Callable[[Given], None]) -> Callable[..., Any]:
     """An operator that is called only with what its check lets through; it raises ValueError."""
     names = [each.name for each in operation._schema.arguments]
 
-    def computed(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as of the operator
+    def computed(*args: Torch, **kwargs: Torch) -> Torch:
         check({**dict(zip(names, args, strict=False)), **kwargs})
         return operation(*args, **kwargs)
 
     return computed
 
 
-def check_size(operation: Any, given: Given) -> None:  # noqa: ANN401 - vendor object
+def check_size(operation: Torch, given: Given) -> None:
     """Hold a maker to what a process has room for, by making it without memory first. Raises: ValueError."""
     shadows = {name: each.to("meta") if hasattr(each, "to") else each for name, each in given.items()}
     if any(each.name == "device" for each in operation._schema.arguments):
@@ -43,7 +44,7 @@ def _hold(operator: str, *, fits: bool) -> None:
         raise ValueError(f"{operator} of shapes or indices that do not fit together")
 
 
-def _are_within(indices: Any, end: int) -> bool:  # noqa: ANN401 - vendor object
+def _are_within(indices: Torch, end: int) -> bool:
     return not indices.numel() or bool(indices.min() >= 0 and indices.max() < end)
 
 

@@ -16,8 +16,10 @@ from esteira.serving.runtimes.array_bounds import are_sound_neighbors, is_sound_
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Estimator = Any  # or a part of one; scikit-learn ships no types
 
-def check_trees(estimator: Any, payload: str) -> None:  # noqa: ANN401 - of scikit-learn
+
+def check_trees(estimator: Estimator, payload: str) -> None:
     """Hold every tree inside an estimator to its own bounds. Raises: CorruptArtifact."""
     waiting, seen = [(estimator, 0, False)], {}
     while waiting:
@@ -48,7 +50,7 @@ def _inside(found: object) -> list[Any]:
     return [*getattr(found, "__dict__", {}).values()]
 
 
-def _are_of_one_matrix(ensemble: Any, columns: int) -> bool:  # noqa: ANN401 - of scikit-learn
+def _are_of_one_matrix(ensemble: Estimator, columns: int) -> bool:
     """Whether members ask for no more than the columns of their ensemble, whose matrix their trees get.
 
     A chain adds what it predicted; boosting writes each column of its members into a column of its scores.
@@ -64,7 +66,7 @@ def _are_of_one_matrix(ensemble: Any, columns: int) -> bool:  # noqa: ANN401 - o
     )
 
 
-def _is_sound(tree: Any, columns: int) -> bool:  # noqa: ANN401 - sklearn.tree._tree.Tree
+def _is_sound(tree: Estimator, columns: int) -> bool:
     splits = tree.children_left != -1
     return (
         len(tree.children_left) == len(tree.value)
@@ -74,7 +76,7 @@ def _is_sound(tree: Any, columns: int) -> bool:  # noqa: ANN401 - sklearn.tree._
     )
 
 
-def _is_sound_predictor(predictor: Any, columns: int) -> bool:  # noqa: ANN401 - of histogram boosting
+def _is_sound_predictor(predictor: Estimator, columns: int) -> bool:
     nodes = predictor.nodes
     splits = nodes["is_leaf"] == 0
     sets = nodes["bitset_idx"][splits & (nodes["is_categorical"] != 0)]
@@ -87,7 +89,7 @@ def _is_sound_predictor(predictor: Any, columns: int) -> bool:  # noqa: ANN401 -
     )
 
 
-def _is_sound_boosting(boosting: Any, columns: int) -> bool:  # noqa: ANN401 - of scikit-learn
+def _is_sound_boosting(boosting: Estimator, columns: int) -> bool:
     """Whether what is split by category has a set of known ones, and no step before takes columns away."""
     known = np.asarray(boosting._bin_mapper.is_categorical_)
     if boosting._preprocessor is not None or known.shape != (columns,):

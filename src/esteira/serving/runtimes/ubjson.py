@@ -16,6 +16,8 @@ from esteira.base.errors import BadInput
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Json = Any  # what JSON could hold, arrays of numbers as arrays
+
 _NUMBERS = {
     b"i": struct.Struct(">b"),
     b"U": struct.Struct(">B"),
@@ -38,7 +40,7 @@ class MalformedUbjson(BadInput):
         self.expected, self.at = expected, at
 
 
-def decode(content: bytes) -> Any:  # noqa: ANN401 - as of JSON
+def decode(content: bytes) -> Json:
     """The document; an array of numbers of one type stands as NumPy's, over the bytes that it was read from.
 
     Raises: MalformedUbjson, also for a doubled name: a library could take the value that was not looked at.
@@ -66,7 +68,7 @@ class _Reader:
             raise MalformedUbjson(f"{count} bytes, {left} are left,", self.at)
         self.at += count
 
-    def value(self, mark: bytes, depth: int) -> Any:  # noqa: ANN401 - as of JSON
+    def value(self, mark: bytes, depth: int) -> Json:
         if mark in _NUMBERS:
             number = _NUMBERS[mark]
             return number.unpack(self.take(number.size))[0]

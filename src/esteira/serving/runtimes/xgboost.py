@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from esteira.registry.bundle import Model
 
+    Json = Any  # a value of JSON or UBJSON
+
 BINARY, TEXT = "model.ubj", "booster.json"  # model.json is the card of every bundle
 
 _PREDICTION = (
@@ -166,7 +168,7 @@ class XgboostRuntime:
         return np.ctypeslib.as_array(call.scores, (len(rows),)).astype(np.float64)
 
 
-def _document(content: bytes, payload: str) -> Any:  # noqa: ANN401 - as of JSON
+def _document(content: bytes, payload: str) -> Json:
     try:
         if payload == BINARY:
             return decode(content)
@@ -183,7 +185,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check(document: Any, payload: str, columns: int) -> None:  # noqa: ANN401 - as of JSON
+def _check(document: Json, payload: str, columns: int) -> None:
     try:
         learner = document["learner"]
         shape = learner["learner_model_param"]

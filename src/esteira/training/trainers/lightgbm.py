@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from esteira.registry.signature import Signature
     from esteira.training.encodings import Encoding, Prepared
 
+    Booster = Any  # or its data; LightGBM ships no types that we check
+
 PAYLOAD = "model.txt"
 _PLAIN_NAME = re.compile(r"[\w.~=-]+")  # LightGBM rewrites other names, and refuses some
 
@@ -100,7 +102,7 @@ def _parted(examples: Examples, validation_share: float) -> tuple[Examples, Exam
     return past, Examples(examples.matrix[cut:], examples.labels[cut:])
 
 
-def _dataset(prepared: Prepared, parameters: dict[str, Any]) -> Any:  # noqa: ANN401 - as below
+def _dataset(prepared: Prepared, parameters: dict[str, Any]) -> Booster:
     names = prepared.signature.names
     kinds = [column.kind for column in prepared.signature.columns]
     return lightgbm.Dataset(
@@ -131,7 +133,7 @@ def _parameters(chosen: LightgbmOptions, rows: int, seed: int, threads: int) -> 
     }
 
 
-def _native(booster: Any) -> bytes:  # noqa: ANN401 - LightGBM ships no types that we check
+def _native(booster: Booster) -> bytes:
     """The kept trees as text, without the parameters: they name threads, and no reader needs them."""
     text: str = booster.model_to_string(num_iteration=booster.best_iteration)
     trees, _, rest = text.partition("\nparameters:\n")

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from esteira.registry.signature import Signature
     from esteira.training.encodings import Encoding
 
+    Estimator = Any  # scikit-learn ships no types
+
 PAYLOAD = "model.skops"
 _UNKNOWN = -1.0  # the code of a missing category, which becomes a category of its own
 
@@ -99,7 +101,7 @@ class SklearnTrainer:
         return Model("sklearn", signature, files, facts, prepared.encodings)
 
 
-def _columns(signature: Signature) -> Any:  # noqa: ANN401 - scikit-learn ships no types
+def _columns(signature: Signature) -> Estimator:
     numbers = [at for at, column in enumerate(signature.columns) if column.kind == "number"]
     texts = [at for at, column in enumerate(signature.columns) if column.kind == "category"]
     filled = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
@@ -114,13 +116,13 @@ def _columns(signature: Signature) -> Any:  # noqa: ANN401 - scikit-learn ships 
     )
 
 
-def _files(pipeline: Any, matrix: NDArray[np.float64]) -> dict[str, bytes]:  # noqa: ANN401 - of scikit-learn
+def _files(pipeline: Estimator, matrix: NDArray[np.float64]) -> dict[str, bytes]:
     """The pipeline, and the sum that it is, compared on what it learnt from: a gateway serves that file."""
     terms = agreed_terms(pipeline, lambda rows: pipeline.predict_proba(rows)[:, 1], matrix)
     return {PAYLOAD: _native(pipeline)} | ({} if terms is None else {TERMS: terms.to_bytes()})
 
 
-def _native(pipeline: Any) -> bytes:  # noqa: ANN401 - of scikit-learn
+def _native(pipeline: Estimator) -> bytes:
     content = canonical_skops(skops.io.dumps(pipeline))
     beyond = set(skops.io.get_untrusted_types(data=content)) - set(SKOPS_TYPES)
     if beyond:
