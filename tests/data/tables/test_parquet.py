@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from pyarrow import fs
 from esteira.base.digest import digest_file
 from esteira.base.errors import StorageUnwritable
 from esteira.data.tables.facts import Facts
-from esteira.data.tables.parquet import VERIFIED, fragment, problem_with, write_data_file
+from esteira.data.tables.parquet import VERIFIED, fragment, problem_with, stream_data_file, write_data_file
 from esteira.data.tables.schema import TIME
 
 if TYPE_CHECKING:
@@ -87,3 +88,23 @@ def test_a_missing_and_a_short_file_are_told_apart(tmp_path: Path) -> None:
     assert problem_with(path, size + 1) == (f"{size + 1} bytes", f"{size} bytes")
     path.unlink()
     assert problem_with(path, size) == ("a data file", "nothing")
+
+
+def test_numbers_that_do_not_repeat_are_written_without_a_dictionary(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    rows = pa.table(
+        {
+            "drawn": random.random(10_000),
+            "rounded": np.round(random.random(10_000), 1),
+            "text": ["a", "b"] * 5_000,
+            "vector": pa.array([[0.5, 0.25]] * 10_000),
+        }
+    )
+    written = stream_data_file(tmp_path, rows.schema, [rows, rows])
+    group = pq.read_metadata(tmp_path / written.file).row_group(0)
+    encodings = {
+        group.column(at).path_in_schema.split(".")[0]: "RLE_DICTIONARY" in group.column(at).encodings
+        for at in range(group.num_columns)
+    }
+    assert encodings == {"drawn": False, "rounded": True, "text": True, "vector": False}
+    assert pq.read_table(tmp_path / written.file).equals(pa.concat_tables([rows, rows]))

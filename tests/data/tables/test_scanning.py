@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from pyarrow import fs
 
 from esteira.base.clock import EPOCH
 from esteira.base.records import TableVersion
+from esteira.data.tables import scanning
 from esteira.data.tables.parquet import ROWS_PER_GROUP, fragment, write_data_file
 from esteira.data.tables.port import SEQUENCE
 from esteira.data.tables.scanning import Extent, Piece, portions, read, scan
@@ -64,6 +66,26 @@ def test_row_groups_outside_the_question_or_the_range_are_not_decoded(extent: Ex
     everything = question(extent.version, extent.schema, ["n"], [])
     last = [*scan(part(extent, 10 + 2 * ROWS_PER_GROUP, extent.last), everything)]
     assert sum(batch.rows.num_rows for batch in last) == ROWS_PER_GROUP + 10
+
+
+def test_a_large_file_is_not_read_further_ahead_than_one_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow the reader: what waits is of one scan, and a scan is as many rows as its numbers allow."""
+    monkeypatch.setattr(scanning, "_CELLS", 4 * ROWS_PER_GROUP)
+    rows = 16 * ROWS_PER_GROUP
+    noise = pa.table({name: np.random.default_rng(7).normal(size=rows) for name in "xy"})
+    place = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    piece = Piece(fragment(place, write_data_file(tmp_path, noise, at=0)), 0, rows)
+    whole = Extent(TableVersion("noise", 0, rows, EPOCH), noise.schema, [piece], 0, rows, place, 0)
+    del noise
+    before, most, reached = pa.total_allocated_bytes(), 0, 0
+    for batch in scan(whole, question(whole.version, whole.schema, None, [])):
+        time.sleep(0.05)
+        reached = batch.reached
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert reached == rows
+    assert most < rows * 2 * 8 / 3
 
 
 def test_batches_tell_how_far_they_reach(extent: Extent) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from functools import reduce
+from itertools import chain, islice
 from operator import and_
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 import pyarrow as pa
@@ -19,12 +20,13 @@ from esteira.data.tables.facts import Facts, Span
 from esteira.data.tables.schema import TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from pyarrow import fs
 
 ROWS_PER_GROUP = 131_072
+_SAMPLE = 4_096  # rows
 FORMAT = ds.ParquetFileFormat()
 # A page whose bytes changed on disk is refused, not decoded into other numbers.
 VERIFIED = ds.ParquetFragmentScanOptions(pre_buffer=True, page_checksum_verification=True)
@@ -62,8 +64,10 @@ def stream_data_file(folder: Path, schema: pa.Schema, rows: Iterable[pa.Table]) 
     path = folder / f"part-{uuid4()}.parquet"
     with writing(path):
         try:
-            with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
-                for each in rows:
+            coming = iter(rows)
+            first = list(islice(coming, 1))
+            with pq.ParquetWriter(path, schema, **options_for(schema, first)) as writer:
+                for each in chain(first, coming):
                     writer.write_table(each, row_group_size=ROWS_PER_GROUP)
             with path.open("rb") as file:
                 os.fsync(file.fileno())
@@ -72,6 +76,27 @@ def stream_data_file(folder: Path, schema: pa.Schema, rows: Iterable[pa.Table]) 
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+
+
+def options_for(schema: pa.Schema, first: Sequence[pa.Table]) -> dict[str, Any]:
+    """How rows of a schema are written: compressed, with a checksum for each page.
+
+    Floats that do not repeat among the first rows get no dictionary: looking for repetitions would take three
+    times as long as writing them, and make the file larger.
+    """
+    repeating = [field.name for field in schema if _may_repeat(field, first)]
+    return {"compression": "zstd", "write_page_checksum": True, "use_dictionary": repeating}
+
+
+def _may_repeat(field: pa.Field, first: Sequence[pa.Table]) -> bool:
+    kind = field.type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if not pa.types.is_floating(kind.value_type if is_list else kind):
+        return True
+    if is_list or not first:
+        return False
+    seen = first[0][field.name].slice(0, _SAMPLE)
+    return bool(pc.count_distinct(seen).as_py() <= len(seen) / 2)
 
 
 def problem_with(path: Path, size: int, digest: str = "") -> tuple[str, str] | None:

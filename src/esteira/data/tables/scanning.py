@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from esteira.data.tables.where import Question
 
 _AT_ONCE = 64  # files of one scan, so that a table of many keeps neither them nor their footers in memory
+# Numbers of one scan, 64 MiB: Arrow reads ahead of whoever is slow up to a gigabyte, but not past its scan.
+_CELLS = 1 << 23
 _MATCHES = SEQUENCE  # no column of a user has this name, and the positions take it only later
 
 
@@ -81,10 +83,9 @@ def scan(extent: Extent, asked: Question, size: int = 131_072) -> Iterator[Batch
     shown = {name: ds.field(name) for name in asked.columns}
     if asked.where is not None:
         shown[_MATCHES] = asked.where
+    most = _CELLS // max(len(asked.columns), 1)
     files = _matching(extent, asked.where)
-    for at in range(0, len(files), _AT_ONCE):
-        some = files[at : at + _AT_ONCE]
-        pieces = [piece for file in some for piece in _pieces(extent, file, asked.where)]
+    for pieces in _together((piece for file in files for piece in _pieces(extent, file, asked, most)), most):
         batches = extent.dataset(pieces).to_batches(
             columns=shown,
             batch_size=size,
@@ -120,9 +121,22 @@ def _matching(extent: Extent, where: ds.Expression | None) -> list[Piece]:
     return [piece for piece in extent.files if piece.fragment.path in found]
 
 
-def _pieces(extent: Extent, file: Piece, where: ds.Expression | None) -> Iterator[Piece]:
-    """A file, or its row groups where some of them may be left out."""
-    if where is None and extent.has_all_of(file):
+def _together(pieces: Iterable[Piece], most: int) -> Iterator[list[Piece]]:
+    """The pieces of one scan each: at most so many rows, if a single one has no more."""
+    some: list[Piece] = []
+    for piece in pieces:
+        if some and (len(some) == _AT_ONCE or sum(each.rows for each in some) + piece.rows > most):
+            yield some
+            some = []
+        some.append(piece)
+    if some:
+        yield some
+
+
+def _pieces(extent: Extent, file: Piece, asked: Question, most: int) -> Iterator[Piece]:
+    """A file, or its row groups where some may be left out, or all are too many for one scan."""
+    where = asked.where
+    if where is None and extent.has_all_of(file) and file.rows <= most:
         yield file
         return
     metadata = file.fragment.metadata

@@ -54,7 +54,7 @@ def condition(table: str, where: Sequence[tuple[str, str, Any]], schema: pa.Sche
         return None
     try:
         return pq.filters_to_expression([(column, sign, _literal(value)) for column, sign, value in where])
-    except (ValueError, TypeError) as wrong:
+    except (ValueError, TypeError, OverflowError) as wrong:
         raise BadInput(f"cannot read {table} where {[*where]}: {wrong}") from wrong
 
 
