@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.base.databases.postgres_server import PostgresServer
 
 settings.register_profile("esteira", deadline=None)  # how long an example takes is no law: machines are busy
 settings.load_profile("esteira")
@@ -27,3 +30,29 @@ def _quiet_doors() -> Iterator[None]:
     yield
     logger.handlers, logger.propagate = before[0], before[2]
     logger.setLevel(before[1])
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL that no test ends."""
+    from tests.base.databases.postgres_server import PostgresServer
+
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, tmp_path: Path) -> str:
+    """An empty schema of it."""
+    return postgres.schema("t" + sha256(str(tmp_path).encode()).hexdigest()[:16])
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty state store, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path}/state.db"
+    found: str = request.getfixturevalue("postgres_url")
+    return found

@@ -21,19 +21,29 @@ if TYPE_CHECKING:
     from esteira.project.definition import performance as performance
     from esteira.registry.bundle import Model as Model
     from esteira.retraining.policy import RetrainPolicy as Retrain
-    from esteira.serving.rollout.plan import CanaryPlan as Canary
+    from esteira.serving.rollout.strategies import ABTest as ABTest
+    from esteira.serving.rollout.strategies import Bandit as Bandit
+    from esteira.serving.rollout.strategies import BlueGreen as BlueGreen
+    from esteira.serving.rollout.strategies import Canary as Canary
+    from esteira.serving.rollout.strategies import ChampionChallenger as ChampionChallenger
+    from esteira.serving.rollout.strategies import Shadow as Shadow
     from esteira.training.gates import Gate as Gate
 
 __version__ = "0.1.0"
 
 _FACE = {
-    "Canary": "esteira.serving.rollout.plan:CanaryPlan",
+    "ABTest": "esteira.serving.rollout.strategies:ABTest",
+    "Bandit": "esteira.serving.rollout.strategies:Bandit",
+    "BlueGreen": "esteira.serving.rollout.strategies:BlueGreen",
+    "Canary": "esteira.serving.rollout.strategies:Canary",
+    "ChampionChallenger": "esteira.serving.rollout.strategies:ChampionChallenger",
     "FeatureView": "esteira.features.views:FeatureView",
     "Gate": "esteira.training.gates:Gate",
     "Model": "esteira.registry.bundle:Model",
     "Project": "esteira.project.definition:Project",
     "Rehearsal": "esteira.project.definition:Rehearsal",
     "Retrain": "esteira.retraining.policy:RetrainPolicy",
+    "Shadow": "esteira.serving.rollout.strategies:Shadow",
     "TableSource": "esteira.project.definition:TableSource",
     "drift": "esteira.project.definition:drift",
     "on_demand": "esteira.features.transforms.on_demand:on_demand",
@@ -42,13 +52,18 @@ _FACE = {
 }
 
 __all__ = [
+    "ABTest",
+    "Bandit",
+    "BlueGreen",
     "Canary",
+    "ChampionChallenger",
     "FeatureView",
     "Gate",
     "Model",
     "Project",
     "Rehearsal",
     "Retrain",
+    "Shadow",
     "TableSource",
     "__version__",
     "drift",

@@ -50,6 +50,12 @@ def test_a_bare_name_is_a_scheme() -> None:
     assert open_by_scheme({"error": "esteira.base.errors:BadInput"}, "error").args == ("error",)
 
 
+def test_a_url_that_cannot_be_split_still_has_its_scheme() -> None:
+    assert open_by_scheme({"error": "esteira.base.errors:BadInput"}, "error://[::1").args == ("error://[::1",)
+    with pytest.raises(UnknownScheme, match="use one of: error"):
+        open_by_scheme({"error": "esteira.base.errors:BadInput"}, "other://[::1")
+
+
 def test_a_scheme_nobody_answers_to_is_refused_with_those_that_exist() -> None:
     with pytest.raises(UnknownScheme, match="use one of: lmdb, memory") as refused:
         open_by_scheme({"memory": "", "lmdb": ""}, "redis://localhost")

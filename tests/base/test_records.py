@@ -79,6 +79,9 @@ def test_several_rows_are_as_many_predictions_under_the_id_of_the_request() -> N
         Prediction("p1", 1, "late", 2, "champion", 4, "k", 0.25, 0.001, (1.0, 2.0)),
         Prediction("p1#1", 1, "late", 2, "champion", 4, "k", 0.5, 0.001, (3.0, 4.0)),
     ]
+    parts = struct.pack("<6d", 1, 2, 3, 4, 5, 6)
+    assert [each.parts for each in answered._replace(parts=parts).rows()] == [(1, 2, 3), (4, 5, 6)]
+    assert answered._replace(scores=b"", vectors=b"").rows() == []
 
 
 def test_times_are_written_with_their_zone_and_states_as_words() -> None:

@@ -86,7 +86,10 @@ def test_vacuum_deletes_what_is_older_than_asked(as_json: AsJson, esteira: Comma
     [
         (("show", "flight"), "'flight' does not exist; there are: flights, planes"),
         (("compact", "flight"), "'flight' does not exist"),
-        (("vacuum", "flights", "--older-than", "7"), "'7' is no span of time; write e.g. 7d, 12h or 30m"),
+        (
+            ("vacuum", "flights", "--older-than", "7"),
+            "'7' is no span of time; write e.g. 7d, 12h, 30m or 10s",
+        ),
         (("vacuum", "--older-than", "-1d"), "expected one argument"),
         (("compact", "--target-mb", "0"), "'0' is no size"),
         ((), "required: ACT"),

@@ -21,6 +21,7 @@ from esteira.pipelines.run import run
 from esteira.pipelines.step import step
 from esteira.registry.backends import open_backend
 from esteira.registry.bundle import Model
+from esteira.serving.combining import fallback
 from esteira.serving.routes import Routes, RouteStore
 
 if TYPE_CHECKING:
@@ -175,3 +176,15 @@ def test_a_version_whose_run_is_not_in_the_journal_has_no_run_and_no_steps(
     found = trace("orphan", elsewhere, stores.model_of)
     assert (found.run, found.steps) == (None, ())
     assert found.version.version == 1
+
+
+def test_of_a_combination_what_each_member_said_is_named(stores: Stores) -> None:
+    both = fallback({"deep": tree_model(0.5), "plain": tree_model(0.9)})
+    at, vector = to_micros(NOON), (120.0, 1.0, float("nan"))
+    who = ("joined", at, "late", 1, "champion", 1, "joined")
+    made = Prediction(*who, 0.6, 1e-4, vector, (0.6, float("nan")))
+    stores.archives.tables.append("predictions", predictions_table([encode_prediction(made)]))
+    found = trace("joined", stores.archives, lambda _: both)
+    assert found.members == {"deep": 0.6, "plain": None}
+    assert "parts" not in found.prediction
+    assert stores.trace("joined").members == {}

@@ -5,19 +5,16 @@ import math
 import tempfile
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from esteira.base.databases import open_database
 from esteira.base.errors import BadInput, NaiveTime
 from esteira.base.records import Alert, AlertState
-from esteira.base.sqlite import Database
 from esteira.monitoring.alerts import AlertMachine, Transition
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OK, PENDING, FIRING, RESOLVING = AlertState.OK, AlertState.PENDING, AlertState.FIRING, AlertState.RESOLVING
 START = datetime(2013, 4, 1, tzinfo=UTC)
@@ -29,8 +26,8 @@ WITHOUT_DWELL = {(OK, FIRING), (FIRING, OK)}
 ENTER, EXIT = 1.0, 0.5
 
 
-def _machine(folder: Path | str, dwell: int = 2) -> AlertMachine:
-    return AlertMachine(Database(f"sqlite:{folder}/state.db", ""), dwell=dwell)
+def _machine(url: str, dwell: int = 2) -> AlertMachine:
+    return AlertMachine(open_database(url), dwell=dwell)
 
 
 class Watch:
@@ -45,41 +42,41 @@ class Watch:
         return self.machine.observe("drift", "miles", value=value, **{**usual, **asked}).state
 
 
-def test_an_alert_fires_only_after_its_dwell_and_resolves_only_after_it(tmp_path: Path) -> None:
-    watch = Watch(_machine(tmp_path))
+def test_an_alert_fires_only_after_its_dwell_and_resolves_only_after_it(state_url: str) -> None:
+    watch = Watch(_machine(state_url))
     seen = [watch.see(value) for value in (0.1, 1.1, 1.2, 1.3, 0.4, 0.3, 0.2)]
     assert seen == [OK, PENDING, FIRING, FIRING, RESOLVING, OK, OK]
 
 
-def test_one_bad_window_between_good_ones_does_not_fire(tmp_path: Path) -> None:
-    watch = Watch(_machine(tmp_path))
+def test_one_bad_window_between_good_ones_does_not_fire(state_url: str) -> None:
+    watch = Watch(_machine(state_url))
     assert [watch.see(value) for value in (1.1, 0.9, 1.1, 0.1, 1.1)] == [PENDING, OK, PENDING, OK, PENDING]
 
 
-def test_between_the_thresholds_an_alert_stays_what_it_is(tmp_path: Path) -> None:
-    watch = Watch(_machine(tmp_path))
+def test_between_the_thresholds_an_alert_stays_what_it_is(state_url: str) -> None:
+    watch = Watch(_machine(state_url))
     seen = [watch.see(value) for value in (0.7, 1.1, 1.1, 0.7, 0.9, 0.4, 0.7, 0.4, 0.4, 0.7)]
     assert seen == [OK, PENDING, FIRING, FIRING, FIRING, RESOLVING, FIRING, RESOLVING, OK, OK]
 
 
-def test_a_value_on_a_threshold_does_not_enter_and_does_leave(tmp_path: Path) -> None:
-    watch = Watch(_machine(tmp_path, dwell=1))
+def test_a_value_on_a_threshold_does_not_enter_and_does_leave(state_url: str) -> None:
+    watch = Watch(_machine(state_url, dwell=1))
     assert [watch.see(value) for value in (ENTER, 1.01, EXIT)] == [OK, FIRING, OK]
 
 
-def test_where_enter_is_below_exit_low_is_bad(tmp_path: Path) -> None:
-    watch = Watch(_machine(tmp_path, dwell=1))
+def test_where_enter_is_below_exit_low_is_bad(state_url: str) -> None:
+    watch = Watch(_machine(state_url, dwell=1))
     seen = [watch.see(auc, enter=0.65, exit=0.68) for auc in (0.7, 0.66, 0.64, 0.67, 0.69)]
     assert seen == [OK, OK, FIRING, FIRING, OK]
 
 
-def test_with_one_threshold_for_both_high_is_bad(tmp_path: Path) -> None:
-    watch = Watch(_machine(tmp_path, dwell=1))
+def test_with_one_threshold_for_both_high_is_bad(state_url: str) -> None:
+    watch = Watch(_machine(state_url, dwell=1))
     assert [watch.see(loss, enter=0.0, exit=0.0) for loss in (-0.1, 0.1, 0.0)] == [OK, FIRING, OK]
 
 
-def test_missing_data_neither_fires_nor_resolves(tmp_path: Path) -> None:
-    watch = Watch(_machine(tmp_path))
+def test_missing_data_neither_fires_nor_resolves(state_url: str) -> None:
+    watch = Watch(_machine(state_url))
     assert watch.see(math.nan, enough=False) is OK
     watch.see(1.1)
     assert watch.see(9.9, enough=False) is PENDING
@@ -91,27 +88,27 @@ def test_missing_data_neither_fires_nor_resolves(tmp_path: Path) -> None:
     assert watch.see(0.1) is OK
 
 
-def test_an_observation_repeated_after_a_crash_counts_once(tmp_path: Path) -> None:
-    watch = Watch(_machine(tmp_path))
+def test_an_observation_repeated_after_a_crash_counts_once(state_url: str) -> None:
+    watch = Watch(_machine(state_url))
     for _ in range(3):
         assert watch.see(1.1, now=START) is PENDING
     assert watch.see(0.0, now=START - timedelta(days=1)) is PENDING
     assert len(watch.machine.history()) == 1
 
 
-def test_two_windows_judged_in_one_go_count_twice(tmp_path: Path) -> None:
-    watch = Watch(_machine(tmp_path))
+def test_two_windows_judged_in_one_go_count_twice(state_url: str) -> None:
+    watch = Watch(_machine(state_url))
     assert [watch.see(value, now=START) for value in (1.1, 1.2)] == [PENDING, FIRING]
 
 
-def test_a_window_whose_labels_came_later_is_observed_then(tmp_path: Path) -> None:
-    watch = Watch(_machine(tmp_path, dwell=1))
+def test_a_window_whose_labels_came_later_is_observed_then(state_url: str) -> None:
+    watch = Watch(_machine(state_url, dwell=1))
     assert watch.see(0.0, now=START, enough=False) is OK
     assert watch.see(1.1, now=START) is FIRING
 
 
-def test_every_change_is_kept_with_its_time_and_evidence(tmp_path: Path) -> None:
-    watch = Watch(_machine(tmp_path))
+def test_every_change_is_kept_with_its_time_and_evidence(state_url: str) -> None:
+    watch = Watch(_machine(state_url))
     for value in (0.1, 1.1, 1.2, 0.4):
         watch.see(value)
     day = timedelta(days=1)
@@ -124,8 +121,8 @@ def test_every_change_is_kept_with_its_time_and_evidence(tmp_path: Path) -> None
     assert watch.machine.alerts() == [alert]
 
 
-def test_subjects_do_not_disturb_each_other(tmp_path: Path) -> None:
-    machine = _machine(tmp_path, dwell=1)
+def test_subjects_do_not_disturb_each_other(state_url: str) -> None:
+    machine = _machine(state_url, dwell=1)
     for subject, value in (("rain", 2.0), ("miles", 0.0)):
         machine.observe("drift", subject, value=value, enter=ENTER, exit=EXIT, now=START)
     machine.observe("performance", "miles", value=3.0, enter=ENTER, exit=EXIT, now=START)
@@ -133,14 +130,14 @@ def test_subjects_do_not_disturb_each_other(tmp_path: Path) -> None:
     assert states == [("drift", "miles", OK), ("drift", "rain", FIRING), ("performance", "miles", FIRING)]
 
 
-def test_a_firing_alert_survives_a_restart(tmp_path: Path) -> None:
-    before = Watch(_machine(tmp_path))
+def test_a_firing_alert_survives_a_restart(state_url: str) -> None:
+    before = Watch(_machine(state_url))
     before.see(1.1)
-    after = Watch(_machine(tmp_path))
+    after = Watch(_machine(state_url))
     next(after.days)
     assert after.see(1.1) is FIRING
-    assert _machine(tmp_path).alerts() == before.machine.alerts()
-    assert [each.state for each in _machine(tmp_path).history()] == [PENDING, FIRING]
+    assert _machine(state_url).alerts() == before.machine.alerts()
+    assert [each.state for each in _machine(state_url).history()] == [PENDING, FIRING]
 
 
 SEEN = st.tuples(st.sampled_from([0.1, 0.7, 1.5]), st.booleans())
@@ -152,10 +149,10 @@ def test_only_the_legal_changes_happen_and_only_for_a_reason(
     seen: list[tuple[float, bool]], dwell: int, restart: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        watch, state, since = Watch(_machine(folder, dwell)), OK, START
+        watch, state, since = Watch(_machine(f"sqlite:{folder}/state.db", dwell)), OK, START
         for turn, (value, enough) in enumerate(seen):
             if turn == restart:
-                watch.machine = _machine(folder, dwell)
+                watch.machine = _machine(f"sqlite:{folder}/state.db", dwell)
             changed = watch.see(value, enough=enough)
             if changed is not state:
                 assert enough
@@ -173,9 +170,9 @@ def test_only_the_legal_changes_happen_and_only_for_a_reason(
         assert [(a.state, a.since) for a in watch.machine.alerts()] == [(state, since)] * bool(seen)
 
 
-def test_observers_at_the_same_time_lose_no_observation(tmp_path: Path) -> None:
+def test_observers_at_the_same_time_lose_no_observation(state_url: str) -> None:
     def one(number: int) -> None:
-        machine = _machine(tmp_path, dwell=40)
+        machine = _machine(state_url, dwell=40)
         for turn in range(10):
             value = 2.0 + number + turn / 100
             machine.observe("drift", "miles", value=value, enter=ENTER, exit=EXIT, now=START)
@@ -185,11 +182,11 @@ def test_observers_at_the_same_time_lose_no_observation(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [each.state for each in _machine(tmp_path).alerts()] == [FIRING]
+    assert [each.state for each in _machine(state_url).alerts()] == [FIRING]
 
 
-def test_what_is_no_observation_is_refused(tmp_path: Path) -> None:
-    watch = Watch(_machine(tmp_path))
+def test_what_is_no_observation_is_refused(state_url: str) -> None:
+    watch = Watch(_machine(state_url))
     for wrong in (math.nan, math.inf):
         with pytest.raises(BadInput, match="enough=False"):
             watch.see(wrong)
@@ -198,5 +195,5 @@ def test_what_is_no_observation_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NaiveTime):
         watch.see(1.0, now=START.replace(tzinfo=None))
     with pytest.raises(BadInput, match="at least one"):
-        _machine(tmp_path, dwell=0)
+        _machine(state_url, dwell=0)
     assert watch.machine.alerts() == []

@@ -26,6 +26,7 @@ from esteira.monitoring.prediction_log import (
     labels_table,
     predictions_table,
     vectors_of,
+    weigh_rows,
 )
 from esteira.monitoring.segments import read_segments
 
@@ -46,6 +47,7 @@ PREDICTIONS = st.builds(
     score=FLOATS,
     latency=FLOATS,
     vector=st.lists(FLOATS, max_size=5).map(tuple),
+    parts=st.none() | st.lists(FLOATS | st.just(math.nan), min_size=1, max_size=3).map(tuple),
 )
 LABELS = st.builds(
     Label, st.text(max_size=8), FLOATS, observed_at=MICROS, ingested_at=MICROS, revision=st.integers(0, 2**62)
@@ -54,7 +56,15 @@ LABELS = st.builds(
 
 def _back(table: pa.Table) -> list[Prediction]:
     plain = table.set_column(1, "at", table["at"].cast(pa.int64())).to_pylist()
-    return [Prediction(**{**row, "vector": tuple(row["vector"])}) for row in plain]
+    parts = [row["parts"] and tuple(row["parts"]) for row in plain]
+    rows = zip(plain, parts, strict=True)
+    return [Prediction(**{**row, "vector": tuple(row["vector"]), "parts": part}) for row, part in rows]
+
+
+def _as_null(one: Prediction) -> Prediction:
+    """A member that gave nothing is NaN on its way, and null in a table."""
+    parts = one.parts and tuple(None if math.isnan(part) else part for part in one.parts)
+    return one._replace(parts=parts)
 
 
 class TestPredictionLog(PredictionSinkContract):
@@ -73,7 +83,7 @@ class TestPredictionLog(PredictionSinkContract):
 def test_predictions_become_a_table_and_stay_the_same(predictions: list[Prediction]) -> None:
     table = predictions_table([encode_prediction(each) for each in predictions])
     assert table.schema == PREDICTIONS_SCHEMA
-    assert _back(table) == predictions
+    assert _back(table) == [_as_null(each) for each in predictions]
 
 
 @st.composite
@@ -82,8 +92,10 @@ def _several(draw: st.DrawFn) -> PredictedRows:
     scores = draw(st.lists(FLOATS, min_size=rows, max_size=rows))
     vectors = draw(st.lists(FLOATS, min_size=rows * width, max_size=rows * width))
     one = draw(PREDICTIONS)
+    members = draw(st.integers(0, 2))
+    parts = draw(st.lists(FLOATS | st.just(math.nan), min_size=rows * members, max_size=rows * members))
     packed = np.array(scores, "<f8").tobytes(), one.latency, np.array(vectors, "<f8").tobytes()
-    return PredictedRows(*one[:7], *packed)
+    return PredictedRows(*one[:7], *packed, np.array(parts, "<f8").tobytes())
 
 
 @given(st.lists(PREDICTIONS | _several(), max_size=5))
@@ -91,7 +103,7 @@ def test_a_request_of_several_rows_becomes_as_many_predictions(
     answered: list[Prediction | PredictedRows],
 ) -> None:
     rows = [each.rows() if isinstance(each, PredictedRows) else [each] for each in answered]
-    expected = [row for some in rows for row in some]
+    expected = [_as_null(row) for some in rows for row in some]
     assert _back(predictions_table([encode_prediction(each) for each in answered])) == expected
     assert _back(predictions_table([join_predictions(answered)])) == expected
 
@@ -224,3 +236,25 @@ def test_a_log_that_cannot_be_opened_says_so_at_once(tmp_path: Path) -> None:
         PredictionLog(f"file:{tmp_path}/file/log", "w0")
     with pytest.raises(UnknownScheme):
         LabelLog("kafka:labels", "w0")
+
+
+def test_records_from_before_there_were_combinations_are_read_beside_new_ones() -> None:
+    old = prediction(1)._replace(vector=(1.0,))[:10]
+    several = PredictedRows("q", 1, "m", 1, "champion", 2, "k", bytes(16), 0.1, bytes(16))[:10]
+    new = prediction(2)._replace(vector=(1.0,), parts=(0.25, math.nan))
+    packed = (*old[:9], struct.pack("<d", 1.0))
+    payloads = [
+        msgspec.msgpack.encode(packed),
+        b"\xc1" + msgspec.msgpack.encode([old, several]),
+        join_predictions([new]),
+        encode_prediction(new),
+    ]
+    table = predictions_table(payloads)
+    assert table["id"].to_pylist() == ["p1", "p1", "q", "q#1", "p2", "p2"]
+    assert table["parts"].to_pylist() == [None] * 4 + [[0.25, None]] * 2
+    assert table["vector"].to_pylist() == [[1.0]] * 2 + [[0.0]] * 2 + [[1.0]] * 2
+    assert predictions_table(payloads[:2])["parts"].to_pylist() == [None] * 4
+
+
+def test_the_parts_of_many_rows_count_in_what_waits_in_memory() -> None:
+    assert weigh_rows(_several("p", 5)._replace(parts=bytes(80))) == (5, 160)

@@ -6,8 +6,8 @@ import msgspec
 import pyarrow as pa
 import pytest
 
+from esteira.base.databases import open_database
 from esteira.base.errors import CorruptArtifact, StorageUnwritable, UnknownScheme
-from esteira.base.sqlite import Database
 from esteira.monitoring.push_log import (
     Push,
     PushLog,
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from esteira.base.databases.port import SqlDatabase
+
 ROWS = pa.table({"x": pa.array([1, None], pa.int8()), "at": pa.array([5, 6], pa.timestamp("us", "UTC"))})
 
 
-def drained(url: str, table: str, state: Database) -> list[str]:
+def drained(url: str, table: str, state: SqlDatabase) -> list[str]:
     tokens: list[str] = []
 
     def move(records: Sequence[bytes], _: str) -> None:
@@ -48,8 +50,10 @@ def test_a_payload_that_is_no_push_is_named_corrupt(payload: bytes) -> None:
         decode_pushes([payload])
 
 
-def test_a_push_can_be_drained_as_soon_as_it_is_kept_and_each_table_for_itself(tmp_path: Path) -> None:
-    url, state = f"file:{tmp_path}/log", Database(f"sqlite:{tmp_path}/state.db")
+def test_a_push_can_be_drained_as_soon_as_it_is_kept_and_each_table_for_itself(
+    tmp_path: Path, state_url: str
+) -> None:
+    url, state = f"file:{tmp_path}/log", open_database(state_url)
     log = PushLog(url, "w0")
     log.keep("readings", Push("a", ROWS))
     log.keep("readings-2", Push("b", ROWS))

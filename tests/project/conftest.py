@@ -36,6 +36,12 @@ def empty_registry(tmp_path_factory: pytest.TempPathFactory, _own_settings: None
 
 
 @pytest.fixture
+def any_state(state_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stations that the test opens keep their state in each kind of store in turn."""
+    monkeypatch.setenv("ESTEIRA_STORES_STATE", state_url)
+
+
+@pytest.fixture
 def fresh(empty_registry: Path, tmp_path: Path) -> Path:
     """The folder of the sample project before anything was done."""
     return _laid(tmp_path / "pump", empty_registry)

@@ -19,7 +19,7 @@ from esteira.project.release import judge_and_register, load_model, train
 from esteira.project.reproduce import reproduce
 from esteira.project.rescoring import Rescorer
 from esteira.project.ring import Ring
-from esteira.project.rolling import deploy
+from esteira.project.rollouts.rolling import deploy
 from esteira.project.station import open_station
 from esteira.project.tracing import trace_prediction
 from esteira.project.watch import watch

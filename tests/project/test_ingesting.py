@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Read = Callable[[datetime, datetime], pa.Table]
 
 UNTIL = LIVE - 16 * DAY
+pytestmark = pytest.mark.usefixtures("any_state")
 
 
 @pytest.fixture
@@ -113,7 +114,6 @@ import os, signal, sys
 from datetime import timedelta
 from pathlib import Path
 from esteira.base.clock import parse_time
-from esteira.base.sqlite import Database
 from esteira.data.tables.delta import DeltaTables
 from esteira.governance.ledger import AuditLedger
 from esteira.project import ingesting
@@ -133,13 +133,13 @@ def die_at(owner, name, *, after):
         return done
     setattr(owner, name, act)
 
+station = open_station(Path(sys.argv[1]))
 if where == "audited":
     die_at(AuditLedger, "record", after=True)
 if where == "appended":
     die_at(DeltaTables, "append", after=True)
 if where == "booked":
-    die_at(Database, "transaction", after=False)
-station = open_station(Path(sys.argv[1]))
+    die_at(type(station.state), "transaction", after=False)
 until = parse_time(sys.argv[4])
 for hours in (48, 36, 24, 12, 0):
     ingesting.ingest_new(station, until - timedelta(hours=hours))

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from esteira.base.sqlite import Database
+from esteira.base.databases import open_database
 from esteira.project.observations import Observation, Observations
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DAY = timedelta(days=1)
 START = datetime(2013, 7, 1, tzinfo=UTC)
@@ -18,8 +15,8 @@ SEEN = Observation("performance", "roc_auc", START, START + DAY, 2, 0.7, 0.6, 0.
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Observations:
-    return Observations(Database(f"sqlite:{tmp_path}/state.db"))
+def kept(state_url: str) -> Observations:
+    return Observations(open_database(state_url))
 
 
 def test_what_was_seen_comes_back_as_it_was(kept: Observations) -> None:
@@ -28,6 +25,11 @@ def test_what_was_seen_comes_back_as_it_was(kept: Observations) -> None:
     assert kept.of("performance") == [unknown, SEEN]  # by end, then subject
     assert kept.of("performance", "roc_auc") == [SEEN]
     assert kept.of("drift") == []
+
+
+def test_a_number_that_is_none_is_unknown(kept: Observations) -> None:
+    kept.keep([replace(SEEN, value=math.nan, high=math.inf)])
+    assert kept.of("performance") == [replace(SEEN, value=None, high=math.inf)]
 
 
 def test_the_same_window_again_replaces_the_first_look(kept: Observations) -> None:

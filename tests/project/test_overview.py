@@ -8,7 +8,7 @@ from tests.project.worlds import DAY, LIVE, answer, esteira
 from esteira.base.records import AlertState
 from esteira.project.overview import champion_since, overview, table_states, traffic
 from esteira.project.release import deploy
-from esteira.project.rolling import start_canary
+from esteira.project.rollouts.rolling import start_rollout
 from esteira.project.station import Station, open_station
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def test_a_deployed_model_is_seen_with_its_tables_and_its_run(station: Station) 
 
 
 def test_a_rollout_under_way_is_seen_with_its_split(two: Station) -> None:
-    start_canary(two, 2, "by hand")
+    start_rollout(two, 2, "by hand")
     seen = overview(two)
     assert seen.rollout == two.rollouts.active("pump")
     assert seen.routes is not None

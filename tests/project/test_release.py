@@ -3,12 +3,16 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
+from tests.project.scored import flights
 from tests.project.worlds import HOUR, LIVE, flip
+from tests.serving.worlds import tree_model
 
 from esteira.base.errors import BadInput, CorruptArtifact, NotFound
 from esteira.base.records import RunStatus
 from esteira.project.ingesting import ingest_new
+from esteira.project.known_answers import known_answers
 from esteira.project.release import (
     CHAMPION,
     champion_of,
@@ -20,8 +24,9 @@ from esteira.project.release import (
     train,
 )
 from esteira.registry.bundle import Model
-from esteira.serving.rollout.plan import CanaryPlan
+from esteira.serving.combining import fallback
 from esteira.serving.rollout.state import RolloutUnderWay
+from esteira.serving.rollout.strategies import Canary
 
 if TYPE_CHECKING:
     from esteira.project.station import Station
@@ -107,6 +112,15 @@ def test_scores_are_those_of_the_serving_runtime(station: Station) -> None:
     assert ((found.scores > 0) & (found.scores < 1)).all()
 
 
+def test_a_combination_is_judged_with_time_for_every_member() -> None:
+    """A holdout is late for any deadline, and what would be judged is the member for the worst case."""
+    deep, fast = tree_model(0.5), tree_model(-0.5)
+    rows = flights(100).append_column("late", pa.array([0, 1] * 50))
+    model = fallback({"deep": deep, "fast": fast}, deadlines_ms={"deep": 1e-6})
+    assert score(model, rows).scores.tolist() == score(deep, rows).scores.tolist()
+    assert known_answers(model, rows)["scores"] == known_answers(deep, rows)["scores"]
+
+
 def test_a_deployment_is_recorded_before_it_takes_effect(two: Station) -> None:
     before = two.routes.get("pump")
     assert before is not None
@@ -148,7 +162,7 @@ def test_a_version_of_another_tool_is_not_deployed(station: Station, monkeypatch
 
 
 def test_nothing_is_deployed_over_a_rollout(two: Station) -> None:
-    two.rollouts.start("pump", 1, 2, CanaryPlan())
+    two.rollouts.start("pump", 1, 2, Canary())
     with pytest.raises(RolloutUnderWay, match="esteira rollback"):
         deploy(two, 1, "in a hurry")
 

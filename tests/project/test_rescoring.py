@@ -12,6 +12,7 @@ from esteira.base.errors import NotFound
 from esteira.monitoring.prediction_log import vectors_of
 from esteira.project.rescoring import Rescorer
 from esteira.registry.columns import Column
+from esteira.serving.combining import average, fallback
 from esteira.serving.runtimes import open_runtime
 
 if TYPE_CHECKING:
@@ -43,6 +44,18 @@ def test_categories_that_only_one_version_knows_keep_their_meaning(played: Stati
     assert not own.all()
     np.testing.assert_array_equal(scores[own], rows["score"].to_numpy()[own])
     assert np.isfinite(rescorer.scores(rows, 1)).all()  # to the first, new firmware is missing
+
+
+def test_a_version_with_deadlines_may_vary_and_is_waited_for_here(station: Station) -> None:
+    answer(station, 1)
+    rescorer, rows = Rescorer(station), station.tables.read("predictions")
+    plain = rescorer.model(1)
+    rescorer._models[2] = fallback({"a": plain, "b": plain}, deadlines_ms={"a": 1e-6})
+    rescorer._models[3] = fallback({"a": plain, "b": plain})
+    assert [rescorer.may_vary(number) for number in (1, 2, 3)] == [False, True, False]
+    strict = average({"a": plain}, deadlines_ms={"a": 1e-6})
+    rescorer._models[4] = strict  # without its member it has no answer at all
+    assert rescorer.scores(rows, 4).tolist() == rescorer.scores(rows, 1).tolist()
 
 
 def test_an_unknown_version_is_not_found(station: Station) -> None:

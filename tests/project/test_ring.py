@@ -10,7 +10,7 @@ from esteira.base.errors import EsteiraError, StorageUnwritable
 from esteira.base.records import AlertState
 from esteira.project.release import CHAMPION, champion_of, deploy
 from esteira.project.ring import Ring
-from esteira.project.rolling import roll_back, start_canary
+from esteira.project.rollouts.rolling import roll_back, start_rollout
 from esteira.project.station import Station, open_station
 from esteira.project.story import Story
 from esteira.project.verifying import verify
@@ -203,7 +203,7 @@ def test_a_canary_by_hand_is_widened_and_promoted_like_any_other(two: Station) -
     two.__dict__["project"] = replace(
         two.project, monitors=(), rollout=replace(two.project.rollout, margin=9)
     )
-    start_canary(two, 2, "by hand")
+    start_rollout(two, 2, "by hand")
     ring = Ring(two)
     for _ in range(3):
         answer(two, 1)
@@ -216,7 +216,7 @@ def test_a_canary_by_hand_is_widened_and_promoted_like_any_other(two: Station) -
 
 
 def test_a_canary_by_hand_that_shows_nothing_in_time_is_rolled_back_and_told(two: Station) -> None:
-    start_canary(two, 2, "by hand")
+    start_rollout(two, 2, "by hand")
     two.clock.set(LIVE + 13 * DAY)
     Ring(two).tick(LIVE + 13 * DAY)
     assert told(two)[3:] == ["rolled back"]
@@ -227,7 +227,7 @@ def test_a_canary_by_hand_that_shows_nothing_in_time_is_rolled_back_and_told(two
 def test_while_a_person_rolls_out_the_loop_waits(two: Station) -> None:
     decide(two)
     firing(two)
-    start_canary(two, 2, "by hand")
+    start_rollout(two, 2, "by hand")
     Ring(two).tick(LIVE)
     assert _attempt(two) is None
     roll_back(two, "enough")
@@ -239,7 +239,7 @@ def test_a_canary_by_hand_does_not_stop_an_attempt_under_way_for_good(two: Stati
     decide(two)
     firing(two)
     Ring(two)._loop.journal.begin("pump", "an alert", LIVE)  # killed before it could train
-    start_canary(two, 2, "by hand")
+    start_rollout(two, 2, "by hand")
     Ring(two).tick(LIVE)
     assert _attempt(two) is AttemptState.TRAINING
     roll_back(two, "enough")

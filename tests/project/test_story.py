@@ -2,16 +2,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pytest
 
-from esteira.base.sqlite import Database
+from esteira.base.databases import open_database
 from esteira.project.ring import _TOLD
 from esteira.project.story import _TELLINGS, Story, StoryEvent
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOON = datetime(2013, 7, 1, 12, tzinfo=UTC)
 FACTS = {
@@ -31,8 +27,8 @@ FACTS = {
 
 
 @pytest.fixture
-def story(tmp_path: Path) -> Story:
-    return Story(Database(f"sqlite:{tmp_path}/state.db"))
+def story(state_url: str) -> Story:
+    return Story(open_database(state_url))
 
 
 @pytest.mark.parametrize("kind", _TELLINGS)

@@ -10,7 +10,7 @@ from tests.project.worlds import esteira, flip, problems, refused
 
 from esteira.governance.ledger import AuditLedger
 from esteira.project.release import CHAMPION
-from esteira.project.rolling import resume
+from esteira.project.rollouts.rolling import resume
 from esteira.project.station import open_station
 from esteira.project.verifying import verify
 from esteira.registry.promotions import Promotion, PromotionIntents

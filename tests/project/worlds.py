@@ -35,6 +35,7 @@ from esteira.project.running import bind
 from esteira.project.station import Station, open_station
 from esteira.project.story import Story
 from esteira.serving.process import GatewayProcess
+from esteira.serving.routes import CHAMPION, Arm, Routes, Shadow, choose
 from esteira.serving.runtimes import open_runtime
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     import pytest
 
     from esteira.project.definition import Rehearsal
+    from esteira.serving.rollout.state import Rollout
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -99,6 +101,26 @@ def rehearsal_of(station: Station) -> Rehearsal:
 def clock_of(station: Station) -> SimulatedClock:
     assert isinstance(station.clock, SimulatedClock)
     return station.clock
+
+
+def shares(station: Station) -> dict[int, float]:
+    """The share of each version in the routes in force."""
+    routes = station.routes.get("pump")
+    assert routes is not None
+    return {each.version: each.share for each in routes.arms}
+
+
+def active(station: Station) -> Rollout:
+    """The rollout under way."""
+    rollout = station.rollouts.active("pump")
+    assert rollout is not None
+    return rollout
+
+
+def champion(station: Station) -> int | None:
+    """The version that the registry calls champion."""
+    found = station.registry.alias("pump", CHAMPION)
+    return None if found is None else found.version
 
 
 class Days:
@@ -196,7 +218,12 @@ def answer(station: Station, days: int) -> int:
     end = begin + days * DAY
     rows = rehearsal_of(station).questions()
     rows = rows.filter(pc.and_(pc.greater_equal(rows["asked_at"], begin), pc.less(rows["asked_at"], end)))
-    station.tables.append("predictions", predictions_table(_answers(station, rows, end)))
+    questions, routes = _questions(station, rows, end), station.routes.get(station.project.name)
+    assert routes is not None
+    station.tables.append("predictions", predictions_table(_answers(station, routes, questions)))
+    mirrored = [row for each in routes.shadows for row in _of_arm(station, routes, each, questions)]
+    if mirrored:
+        station.tables.append("shadows", predictions_table(mirrored))
     known = rows.filter(pc.less_equal(rows["published_at"], end)).to_pylist()
     labels = [
         Label(row["event_id"], row["failed"], to_micros(row["happened_at"]), to_micros(row["published_at"]))
@@ -207,19 +234,31 @@ def answer(station: Station, days: int) -> int:
     return int(rows.num_rows)
 
 
-def _answers(station: Station, rows: pa.Table, end: datetime) -> list[bytes]:
-    routes = station.routes.get(station.project.name)
-    assert routes is not None
+def _questions(station: Station, rows: pa.Table, end: datetime) -> pa.Table:
+    """Questions with what the views say of them."""
     sources = {
         source.name: validate(source.read(EPOCH, end), source.checks, end).good
         for source in station.project.tables
     }
     views = [bind(view, sources[view.source]) for view in station.project.views]
-    model = load_model(station, station.version(routes.champion.version))
-    matrix = model.signature.encode_table(point_in_time_join(rows, views, at="asked_at"))
+    return point_in_time_join(rows, views, at="asked_at")
+
+
+def _answers(station: Station, routes: Routes, questions: pa.Table) -> list[bytes]:
+    arms = [choose(routes, name).name for name in questions["event_id"].to_pylist()]
+    answered = []
+    for each in routes.arms:
+        is_mine = pa.array([name == each.name for name in arms])
+        answered += _of_arm(station, routes, each, questions.filter(is_mine))
+    return answered
+
+
+def _of_arm(station: Station, routes: Routes, arm: Arm | Shadow, rows: pa.Table) -> list[bytes]:
+    model = load_model(station, station.version(arm.version))
+    matrix = model.signature.encode_table(rows)
     ids, asked = rows["event_id"].to_pylist(), rows["asked_at"].cast(pa.int64()).to_pylist()
     scored = zip(ids, asked, open_runtime(model).predict(matrix).tolist(), matrix.tolist(), strict=True)
-    who = (routes.champion.version, "champion", routes.revision)
+    who = (arm.version, arm.name, routes.revision)
     return [
         encode_prediction(Prediction(name, at, routes.model, *who, name, score, 1e-4, tuple(vector)))
         for name, at, score, vector in scored

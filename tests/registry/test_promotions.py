@@ -16,9 +16,9 @@ import pytest
 from tests.contracts.backend import BackendContract
 
 from esteira.base.clock import SimulatedClock
+from esteira.base.databases import open_database
 from esteira.base.errors import EsteiraError, NotFound
 from esteira.base.records import AuditEvent
-from esteira.base.sqlite import Database
 from esteira.registry.backends import open_backend
 from esteira.registry.promotions import Promotion, PromotionIntents, PromotionJournal
 
@@ -99,13 +99,9 @@ def trail() -> Trail:
     return Trail()
 
 
-def url(home: Path) -> str:
-    return f"sqlite:{home / 'state.db'}"
-
-
 @pytest.fixture
-def journal(home: Path, backend: Backend, trail: Trail, clock: SimulatedClock) -> PromotionJournal:
-    return PromotionJournal(url(home), backend, trail, clock)
+def journal(state_url: str, backend: Backend, trail: Trail, clock: SimulatedClock) -> PromotionJournal:
+    return PromotionJournal(state_url, backend, trail, clock)
 
 
 def champion(backend: Backend) -> int | None:
@@ -134,22 +130,22 @@ def test_a_way_back_is_one_more_promotion(journal: PromotionJournal, backend: Ba
 
 
 def test_history_survives_what_mlflow_forgets(
-    journal: PromotionJournal, backend: Backend, home: Path
+    journal: PromotionJournal, backend: Backend, home: Path, state_url: str
 ) -> None:
     journal.promote("late", 1, "champion", "")
     journal.promote("late", 2, "champion", "")
     shutil.rmtree(home / "mlartifacts")
     (home / "mlflow.db").unlink()
-    again = PromotionJournal(url(home), backend, Trail(), SimulatedClock(start=START))
+    again = PromotionJournal(state_url, backend, Trail(), SimulatedClock(start=START))
     assert [promotion.version for promotion in again.history("late")] == [1, 2]
 
 
 def test_the_audit_record_comes_first_and_says_what_was_before(
-    home: Path, backend: Backend, trail: Trail, clock: SimulatedClock
+    state_url: str, backend: Backend, trail: Trail, clock: SimulatedClock
 ) -> None:
-    PromotionJournal(url(home), backend, trail, clock).promote("late", 1, "champion", "")
+    PromotionJournal(state_url, backend, trail, clock).promote("late", 1, "champion", "")
     with pytest.raises(KeyboardInterrupt):
-        PromotionJournal(url(home), Failing(backend, after=False), trail, clock).promote(
+        PromotionJournal(state_url, Failing(backend, after=False), trail, clock).promote(
             "late", 2, "champion", "better"
         )
     event = trail.events[-1]
@@ -171,15 +167,15 @@ def test_an_unknown_version_is_refused_and_leaves_no_trace(
 def test_an_interrupted_promotion_is_completed_once(
     *,
     after: bool,
-    home: Path,
+    state_url: str,
     backend: Backend,
     trail: Trail,
     clock: SimulatedClock,
 ) -> None:
-    cut = PromotionJournal(url(home), Failing(backend, after=after), trail, clock)
+    cut = PromotionJournal(state_url, Failing(backend, after=after), trail, clock)
     with pytest.raises(KeyboardInterrupt):
         cut.promote("late", 2, "champion", "better")
-    journal = PromotionJournal(url(home), backend, trail, clock)
+    journal = PromotionJournal(state_url, backend, trail, clock)
     assert journal.history("late") == []
     completed = journal.resume()
     assert completed == journal.history("late")
@@ -190,27 +186,27 @@ def test_an_interrupted_promotion_is_completed_once(
 
 
 def test_the_next_promotion_completes_the_interrupted_one_before_its_own(
-    home: Path, backend: Backend, trail: Trail, clock: SimulatedClock
+    state_url: str, backend: Backend, trail: Trail, clock: SimulatedClock
 ) -> None:
-    cut = PromotionJournal(url(home), Failing(backend, after=False), trail, clock)
+    cut = PromotionJournal(state_url, Failing(backend, after=False), trail, clock)
     with pytest.raises(KeyboardInterrupt):
         cut.promote("late", 2, "champion", "cut off")
-    journal = PromotionJournal(url(home), backend, trail, clock)
+    journal = PromotionJournal(state_url, backend, trail, clock)
     journal.promote("late", 3, "champion", "next")
     assert [(p.previous_version, p.version) for p in journal.history("late")] == [(None, 2), (2, 3)]
     assert champion(backend) == 3
 
 
 def test_a_promotion_whose_version_was_deleted_meanwhile_does_not_block_the_next(
-    home: Path, backend: Backend, trail: Trail, clock: SimulatedClock
+    state_url: str, backend: Backend, trail: Trail, clock: SimulatedClock
 ) -> None:
     import mlflow
 
-    cut = PromotionJournal(url(home), Failing(backend, after=False), trail, clock)
+    cut = PromotionJournal(state_url, Failing(backend, after=False), trail, clock)
     with pytest.raises(KeyboardInterrupt):
         cut.promote("late", 2, "champion", "")
     mlflow.MlflowClient(backend.uri, backend.uri).delete_model_version("late", "2")
-    journal = PromotionJournal(url(home), backend, trail, clock)
+    journal = PromotionJournal(state_url, backend, trail, clock)
     assert journal.resume() == []
     assert journal.promote("late", 3, "champion", "") == journal.history("late")[-1]
     assert len(journal.history("late")) == 1
@@ -225,9 +221,11 @@ def test_a_promotion_whose_version_was_deleted_meanwhile_does_not_block_the_next
         "DELETE FROM promotion_ends",
     ],
 )
-def test_what_was_written_cannot_be_changed(journal: PromotionJournal, home: Path, statement: str) -> None:
+def test_what_was_written_cannot_be_changed(
+    journal: PromotionJournal, state_url: str, statement: str
+) -> None:
     journal.promote("late", 1, "champion", "")
-    database = Database(url(home))
+    database = open_database(state_url)
     with pytest.raises(EsteiraError, match="is never"), database.transaction() as connection:
         connection.execute(statement)
     assert len(journal.history("late")) == 1
@@ -253,10 +251,10 @@ def intended(version: int, reason: str = "through a gateway", before: int | None
 
 
 def test_what_is_intended_where_no_registry_is_asked_is_completed_by_the_next_journal(
-    journal: PromotionJournal, backend: Backend, home: Path, trail: Trail
+    journal: PromotionJournal, backend: Backend, state_url: str, trail: Trail
 ) -> None:
     first = journal.promote("late", 1, "champion", "")
-    PromotionIntents(url(home)).write(intended(2))
+    PromotionIntents(state_url).write(intended(2))
     assert (journal.history("late"), champion(backend)) == ([first], 1)
     assert (journal.intended("late"), journal.intended("other")) == ([intended(2)], [])
     assert journal.resume() == [intended(2)]
@@ -266,9 +264,9 @@ def test_what_is_intended_where_no_registry_is_asked_is_completed_by_the_next_jo
 
 
 def test_intentions_are_completed_in_their_order_and_before_a_later_promotion(
-    journal: PromotionJournal, backend: Backend, home: Path
+    journal: PromotionJournal, backend: Backend, state_url: str
 ) -> None:
-    intents = PromotionIntents(url(home))
+    intents = PromotionIntents(state_url)
     for version in (1, 9, 2):  # of which one is not registered
         intents.write(intended(version))
     journal.promote("late", 3, "champion", "")
@@ -277,9 +275,9 @@ def test_intentions_are_completed_in_their_order_and_before_a_later_promotion(
 
 
 def test_an_intention_waits_for_a_promotion_that_is_being_made(
-    journal: PromotionJournal, home: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch
+    journal: PromotionJournal, state_url: str, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writing = threading.Thread(target=PromotionIntents(url(home)).write, args=(intended(2),))
+    writing = threading.Thread(target=PromotionIntents(state_url).write, args=(intended(2),))
     original = backend.version
 
     def version(name: str, number: int) -> ModelVersion:
@@ -300,7 +298,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.registry.test_promotions import *
-home, moment = Path(sys.argv[1]), sys.argv[2]
+home, moment, state_url = Path(sys.argv[1]), *sys.argv[2:]
 backend = open_backend("mlflow:", home=home)
 class Killed:
     version, alias = backend.version, backend.alias
@@ -308,18 +306,21 @@ class Killed:
         if moment == "before": os.kill(os.getpid(), signal.SIGKILL)
         backend.set_alias(*arguments)
         os.kill(os.getpid(), signal.SIGKILL)
-PromotionJournal(url(home), Killed(), Trail(), SimulatedClock(start=START)).promote("late", 2, "champion", "")
+PromotionJournal(state_url, Killed(), Trail(), SimulatedClock(start=START)).promote("late", 2, "champion", "")
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_kill_leaves_a_promotion_that_the_next_command_completes(
-    moment: str, home: Path, backend: Backend, journal: PromotionJournal
+    moment: str, home: Path, state_url: str, backend: Backend, journal: PromotionJournal
 ) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     killed = subprocess.run(
-        [sys.executable, "-c", _KILLED, str(home), moment], env=environment, check=False, capture_output=True
+        [sys.executable, "-c", _KILLED, str(home), moment, state_url],
+        env=environment,
+        check=False,
+        capture_output=True,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert champion(backend) == (2 if moment == "after" else None)

@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,9 +17,6 @@ from esteira.retraining.attempts import (
     LoopEvent,
     Outcome,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOW = datetime(2013, 7, 1, tzinfo=UTC)
 S = AttemptState
@@ -37,8 +33,8 @@ ROAD = {
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> AttemptJournal:
-    return AttemptJournal(f"sqlite:{tmp_path}/state.db")
+def journal(state_url: str) -> AttemptJournal:
+    return AttemptJournal(state_url)
 
 
 def moved(
@@ -56,12 +52,12 @@ def brought_to(journal: AttemptJournal, state: AttemptState) -> Attempt:
     return attempt
 
 
-def test_an_attempt_reads_back_as_it_was_written(journal: AttemptJournal, tmp_path: Path) -> None:
+def test_an_attempt_reads_back_as_it_was_written(journal: AttemptJournal, state_url: str) -> None:
     begun = journal.begin("late", "roc_auc fell", NOW)
     assert (begun.state, begun.candidate, begun.outcome) == (S.TRAINING, None, None)
     after = replace(begun, state=S.TRAINED, candidate=Candidate(4, "run-1", {"rows": 7, "auc": 0.75}))
     journal.move(begun, after, LoopEvent("trained", "version 4", {"version": 4}, NOW, begun.id))
-    again = AttemptJournal(f"sqlite:{tmp_path}/state.db")
+    again = AttemptJournal(state_url)
     assert again.open_attempt("late") == after
     assert again.history("late") == [after]
     assert [event.kind for event in again.events("late")] == ["began", "trained"]
@@ -83,9 +79,12 @@ def test_a_model_has_one_open_attempt(journal: AttemptJournal) -> None:
 
 
 def test_attempts_that_follow_each_other_within_one_tick_are_different(journal: AttemptJournal) -> None:
-    first = journal.begin("late", "", NOW)
-    moved(journal, first, S.ENDED, Outcome.FAILED)
-    assert journal.begin("late", "", NOW).id != first.id
+    begun = []
+    for _ in range(5):
+        begun.append(journal.begin("late", "", NOW))
+        moved(journal, begun[-1], S.ENDED, Outcome.FAILED)
+    assert len({attempt.id for attempt in begun}) == 5
+    assert [attempt.id for attempt in journal.history("late")] == [attempt.id for attempt in begun]
 
 
 @pytest.mark.parametrize("start", list(ROAD))

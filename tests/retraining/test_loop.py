@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from esteira.base.errors import EsteiraError, StorageUnwritable
+from esteira.base.errors import EsteiraError, ServiceUnreachable, StorageUnwritable
 from esteira.base.records import Alert, AlertState
 from esteira.retraining.attempts import LOOP_EVENTS, Attempt, Candidate, LoopEvent, Outcome
 from esteira.retraining.loop import Acts, GateAnswer, RetrainLoop
@@ -113,8 +113,9 @@ def world(verdicts: tuple[str, ...] = (), *, passes: bool = True, trains: bool =
     return World(forever(passes), in_turn([*verdicts], "hold"), forever(trains), forever(0))
 
 
-def loop_of(folder: Path, seen: World, policy: RetrainPolicy = POLICY) -> RetrainLoop:
-    return RetrainLoop(f"sqlite:{folder}/state.db", "late", policy, seen.acts())
+def loop_of(place: Path | str, seen: World, policy: RetrainPolicy = POLICY) -> RetrainLoop:
+    url = place if isinstance(place, str) else f"sqlite:{place}/state.db"
+    return RetrainLoop(url, "late", policy, seen.acts())
 
 
 def days(loop: RetrainLoop, count: int) -> list[LoopEvent]:
@@ -125,9 +126,9 @@ def kinds(events: list[LoopEvent]) -> list[str]:
     return [event.kind for event in events]
 
 
-def test_the_whole_ring_from_alert_to_promotion(tmp_path: Path) -> None:
+def test_the_whole_ring_from_alert_to_promotion(state_url: str) -> None:
     seen = world(("hold", "widen", "hold", "promote"))
-    loop = loop_of(tmp_path, seen)
+    loop = loop_of(state_url, seen)
     first = loop.step(NOW)
     assert kinds([*first]) == ["began", "trained", "passed", "rolling"]
     assert kinds(days(loop, 4)) == ["held", "decided", "widened", "held", "decided", "promoted"]
@@ -137,8 +138,8 @@ def test_the_whole_ring_from_alert_to_promotion(tmp_path: Path) -> None:
     assert [name for name, _, _ in seen.changes()] == ["train", "gate", "start", "widen", "promote"]
 
 
-def test_what_happened_is_journalled_in_the_same_words(tmp_path: Path) -> None:
-    loop = loop_of(tmp_path, world(("widen", "roll back")))
+def test_what_happened_is_journalled_in_the_same_words(state_url: str) -> None:
+    loop = loop_of(state_url, world(("widen", "roll back")))
     told = days(loop, 3)
     assert loop.journal.events("late") == [event for event in told if event.kind != "held"]
     assert {event.kind for event in told} <= set(LOOP_EVENTS)
@@ -188,11 +189,16 @@ def broken(error: Exception) -> Iterator[bool]:
 
 
 @pytest.mark.parametrize("role", ["trains", "passes"])
-def test_a_full_disk_is_no_verdict_on_the_candidate(tmp_path: Path, role: str) -> None:
+@pytest.mark.parametrize(
+    "error", [StorageUnwritable("state.db", "disk full"), ServiceUnreachable("PostgreSQL", "db/x", "away")]
+)
+def test_a_full_disk_or_a_server_that_is_away_is_no_verdict_on_the_candidate(
+    tmp_path: Path, role: str, error: EsteiraError
+) -> None:
     seen = world()
-    setattr(seen, role, broken(StorageUnwritable("state.db", "disk full")))
+    setattr(seen, role, broken(error))
     loop = loop_of(tmp_path, seen)
-    with pytest.raises(StorageUnwritable):
+    with pytest.raises(type(error)):
         loop.step(NOW)
     setattr(seen, role, in_turn([], then=True))
     assert kinds(days(loop, 1))[-1] == "rolling"
@@ -297,7 +303,7 @@ class MortalLog:
         return act
 
 
-def ring_until_killed(folder: Path, moments: int) -> None:
+def ring_until_killed(folder: Path, url: str, moments: int) -> None:
     """One process of the ring."""
     log = MortalLog(folder / "log", moments)
 
@@ -311,13 +317,15 @@ def ring_until_killed(folder: Path, moments: int) -> None:
         start_rollout=log.once("start", "r1"), analyse=analyse, widen=log.once("widen"),
         promote=log.once("promote"), roll_back=log.once("roll back"),
     )  # fmt: skip
-    days(RetrainLoop(f"sqlite:{folder}/state.db", "late", POLICY, acts), 3)
+    days(RetrainLoop(url, "late", POLICY, acts), 3)
 
 
-def test_a_ring_that_is_killed_at_every_write_in_turn_does_each_act_once(tmp_path: Path) -> None:
+def test_a_ring_that_is_killed_at_every_write_in_turn_does_each_act_once(
+    tmp_path: Path, state_url: str
+) -> None:
     fork, codes = multiprocessing.get_context("fork"), []
     while not codes or codes[-1] != 0:
-        process = fork.Process(target=ring_until_killed, args=(tmp_path, len(codes) % 3))
+        process = fork.Process(target=ring_until_killed, args=(tmp_path, state_url, len(codes) % 3))
         process.start()
         process.join(60)
         codes.append(process.exitcode)
@@ -325,5 +333,5 @@ def test_a_ring_that_is_killed_at_every_write_in_turn_does_each_act_once(tmp_pat
     assert codes.count(-signal.SIGKILL) >= 5
     done = [json.loads(line)[0] for line in (tmp_path / "log").read_text().splitlines()]
     assert done == ["train", "gate", "start", "widen", "promote"]
-    loop = loop_of(tmp_path, world())
+    loop = loop_of(state_url, world())
     assert [each.outcome for each in loop.journal.history("late")] == [Outcome.PROMOTED]

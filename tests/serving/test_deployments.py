@@ -19,8 +19,9 @@ from esteira.serving.deployments import (
     open_deployments,
 )
 from esteira.serving.live.arms import load_arm
-from esteira.serving.rollout.plan import CanaryPlan
-from esteira.serving.rollout.state import RolloutState, RolloutStore, RolloutUnderWay
+from esteira.serving.rollout.state import RolloutState, RolloutUnderWay
+from esteira.serving.rollout.store import RolloutStore
+from esteira.serving.rollout.strategies import Canary
 from esteira.serving.routes import ChangeUnderWay, Routes, RoutesMoved
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def test_a_bundle_that_breaks_its_loader_is_refused_without_its_words(
 
 
 def test_a_rollout_under_way_refuses_a_deployment(place: Place) -> None:
-    rollout = place.rollouts().start("late", 1, 2, CanaryPlan(), "try it")
+    rollout = place.rollouts().start("late", 1, 2, Canary(), "try it")
     with pytest.raises(RolloutUnderWay, match="esteira rollback"):
         place.deployments.deploy("late", 2, "ana", "")
     assert place.routes.champion.version == 1
@@ -173,7 +174,7 @@ def test_a_rollout_under_way_refuses_a_deployment(place: Place) -> None:
 
 def test_a_rollout_that_begins_while_a_version_is_tried_refuses_it_too(place: Place) -> None:
     def slow(arm: Arm) -> object:
-        place.rollouts().start("late", 1, 2, CanaryPlan(), "try it")
+        place.rollouts().start("late", 1, 2, Canary(), "try it")
         return place.trial(arm)
 
     with pytest.raises(RolloutUnderWay):
@@ -244,7 +245,7 @@ def test_a_deployment_waits_for_a_change_that_is_being_decided_on(place: Place) 
         assert tried.wait(10)
         time.sleep(0.1)
         assert place.routes.revision == 1
-        place.rollouts().start("late", 1, 2, CanaryPlan(), "try it")
+        place.rollouts().start("late", 1, 2, Canary(), "try it")
     thread.join(10)
     assert isinstance(said[0], RolloutUnderWay)
     assert (place.routes.revision, place.promotions()) == (1, [])

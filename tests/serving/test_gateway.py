@@ -9,6 +9,7 @@ from tests.serving.worlds import NOON, World, deployment, tree_model, tree_score
 from esteira.base.clock import to_micros
 from esteira.base.errors import BadInput, NotFound
 from esteira.base.records import Label
+from esteira.serving.combining import cascade
 from esteira.serving.gateway import LONGEST_NAME, Question
 from esteira.serving.live.availability import ModelUnavailable
 from esteira.serving.routes import choose
@@ -139,3 +140,20 @@ def test_closing_closes_the_logs(world: World) -> None:
     assert world.predictions.is_closed
     assert world.labels.is_closed
     assert world.pushed.is_closed
+
+
+def test_what_each_member_of_a_combination_gave_is_logged_of_every_row(world: World) -> None:
+    world.deploy(cascade({"fast": tree_model(-1.0), "deep": tree_model(-2.0)}, {"fast": (0.2, 0.5)}))
+    asked = [{"miles": miles, "carrier": "AA"} for miles in (100, 600)]
+    assert world.gateway.predict(Question("late", asked[1:])).scores == [tree_score(3.0)]
+    assert world.gateway.predict(Question("late", asked)).scores == [tree_score(-2.0), tree_score(3.0)]
+    sure, unsure = [tree_score(3.0), math.nan], [tree_score(-1.0), tree_score(-2.0)]
+    logged = [None if each.parts is None else [*each.parts] for each in world.predictions.records]
+    assert repr(logged) == repr([sure, unsure, sure])
+
+
+def test_a_model_that_is_no_combination_has_no_parts(world: World) -> None:
+    world.deploy(tree_model(-1.0))
+    world.gateway.predict(Question("late", rows()))
+    world.gateway.predict(Question("late", rows(2)))
+    assert [each.parts for each in world.predictions.records] == [None] * 3

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pyarrow as pa
 import pytest
 from tests.serving.worlds import KeptPushes
@@ -10,9 +8,6 @@ from esteira.base.errors import NotFound
 from esteira.monitoring.push_log import Push
 from esteira.serving.pushes import Pushes, PushTable, PushTables
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 READINGS = PushTable(
     "readings", pa.schema({"at": pa.timestamp("us", "UTC"), "x": pa.float64()}), ("at",), "at"
 )
@@ -20,8 +15,8 @@ EVENTS = PushTable("events", pa.schema({"marks": pa.list_(pa.decimal128(5, 2))})
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:{tmp_path}/state.db"
+def url(state_url: str) -> str:
+    return state_url
 
 
 def test_what_is_published_is_what_another_process_finds(url: str) -> None:

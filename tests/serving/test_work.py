@@ -154,3 +154,24 @@ def test_rows_without_numbers_are_not_endless() -> None:
     empty = TensorSignature((TensorSpec("x", "FP32", (-1, -1)),), (TensorSpec("y", "FP32", (-1, -1)),))
     with pytest.raises(BadInput, match="at most 50000 rows"):
         checked_tensors(empty, {"x": np.zeros((10**9, 0), "float32")})
+
+
+class Parted(Sums):
+    """The same of a combination of two members, of which the second gives nothing to the first row."""
+
+    def predict_row_parts(self, row: list[float]) -> tuple[float, list[float]]:
+        return self.predict_row(row), [row[0], math.nan]
+
+    def predict_parts(self, matrix: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        return self.predict(matrix), np.column_stack([matrix[:, 0], np.full(len(matrix), math.nan)])
+
+
+@given(st.lists(ROWS, min_size=1, max_size=5))
+def test_the_parts_of_rows_that_go_together_are_those_of_each(requests: list[list[list[float]]]) -> None:
+    together = Parted()
+    joined = score_together(together, [ColumnsWork(rows) for rows in requests])
+    expected = [[part for row in rows for part in (row[0], math.nan)] for rows in requests]
+    assert repr([each.parts for each in joined]) == repr(expected)
+    assert [each.scores for each in joined] == [ColumnsWork(rows).score(Sums()).scores for rows in requests]
+    assert together.calls == 1
+    assert all(ColumnsWork(rows).score(Sums()).parts is None for rows in requests)

@@ -145,6 +145,7 @@ class World:
         self.metrics = Metrics()
         self.online: OnlineStore = open_store("memory:")
         self.predictions, self.labels, self.pushed = KeptPredictions(), Kept(), KeptPushes()
+        self.failures = Kept()
         self.push_tables = PushTables(self.settings.store("state"))
         self.live = LiveRoutes(
             self.routes,
@@ -162,6 +163,7 @@ class World:
             features=FeatureReads(lambda: self.online, self.clock),
             pushes=Pushes(self.push_tables, self.pushed),
             default_model="late",
+            failures=self.failures,
         )
         self.site = Site(self.gateway, open_guard(), max_body_bytes=self.settings.gateway.max_body_bytes)
 

@@ -14,7 +14,7 @@ from esteira.project.ingesting import ingest_new
 from esteira.project.observations import Observation, Observations
 from esteira.project.release import deploy, judge_and_register, train
 from esteira.project.ring import Ring
-from esteira.project.rolling import start_canary
+from esteira.project.rollouts.rolling import start_rollout
 from esteira.project.station import Station, open_station
 from esteira.project.story import Story
 
@@ -118,7 +118,7 @@ def lived(home: Path) -> Path:
     for seed in (7, 8):
         judge_and_register(station, train(station, parameters={"seed": seed}))
     deploy(station, 1, f"the first {HOSTILE}")
-    start_canary(station, 2, f"looks better {HOSTILE}")
+    start_rollout(station, 2, f"looks better {HOSTILE}")
     _answer(station)
     Ring(station).tick(NOW)
     _watch(station)

@@ -22,6 +22,7 @@ PAGES = (
     "models",
     "serving",
     "traffic",
+    "rollouts",
     "performance",
     "drift",
     "alerts",

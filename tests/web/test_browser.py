@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PAGES = ("ring", "data", "features", "runs", "models", "serving", "traffic")
+PAGES = ("ring", "data", "features", "runs", "models", "serving", "traffic", "rollouts")
 PAGES += ("performance", "drift", "alerts", "audit")
 
 pytestmark = [

@@ -50,6 +50,7 @@ def test_traffic_shows_the_split_in_words_and_every_day(station: Station) -> Non
     assert now.text.startswith("champion v1 95% · challenger v2 5%")
     assert "v2" in days.chart
     assert rollouts.rows[0][1] == "v1 → v2"
+    assert 'href="/rollouts/' in str(rollouts.rows[0][4])
 
 
 def test_performance_leaves_a_gap_where_nothing_is_known(station: Station) -> None:

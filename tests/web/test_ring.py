@@ -47,6 +47,12 @@ def test_a_ring_that_turns_says_what_each_station_holds(station: Station) -> Non
     assert facts["alerts"] == "1 firing"
 
 
+def test_a_rollout_under_way_is_reached_from_its_station(station: Station, empty: Station) -> None:
+    leads = {title: href for href, title, _ in links(drawn(station)[0])}
+    assert leads["rollout"] == f"/rollouts/{station.rollouts.history('tiny')[-1].id}"
+    assert {title: href for href, title, _ in links(drawn(empty)[0])}["rollout"] == "/rollouts"
+
+
 def test_what_fires_is_red_and_what_serves_is_green(station: Station) -> None:
     text = str(ring(overview(station), Words("en"), "en"))
     states = dict(re.findall(r'href="/(\w+)\?lang=en" class="station (\w+)"', text))

@@ -117,6 +117,22 @@ class SimulatedClock:
         self.set(self.now() + by)
 
 
+_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+
+
+def span_of(text: str) -> timedelta:
+    """A span of time that a person wrote: a whole number of days, hours, minutes or seconds.
+
+    Raises: BadInput.
+    >>> span_of("12h"), span_of("0d")
+    (datetime.timedelta(seconds=43200), datetime.timedelta(0))
+    """
+    number, unit = text[:-1], _UNITS.get(text[-1:])
+    if unit is None or not (number.isascii() and number.isdecimal()) or len(number) > 6:
+        raise BadInput(f"{text!r} is no span of time; write e.g. 7d, 12h, 30m or 10s")
+    return timedelta(**{unit: int(number)})
+
+
 _CLOCKS = {"system": "esteira.base.clock:SystemClock", "simulated": "esteira.base.clock:SimulatedClock"}
 
 

@@ -19,11 +19,15 @@ them; only those that several rooms raise stand here.
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_SECRET = re.compile(r"(://[^/@:]*:).*@")  # of a URL
 
 
 class EsteiraError(Exception):
@@ -48,8 +52,8 @@ class UnknownScheme(BadInput):
     """A URL whose scheme no implementation answers to."""
 
     def __init__(self, url: str, known: Iterable[str]) -> None:
-        self.url, self.known = url, sorted(known)
-        super().__init__(f"no implementation for {url!r}; use one of: {', '.join(self.known)}")
+        self.url, self.known = _SECRET.sub(r"\1***@", url), sorted(known)
+        super().__init__(f"no implementation for {self.url!r}; use one of: {', '.join(self.known)}")
 
 
 class MissingExtra(BadInput):

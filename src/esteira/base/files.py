@@ -21,11 +21,11 @@ _LOOK_S = 0.02  # between two tries to take a lock
 
 
 class StillLocked(EsteiraError):
-    """A lock file that somebody else held for longer than one would wait."""
+    """A lock that somebody else held for longer than one would wait."""
 
-    def __init__(self, path: Path, seconds: float) -> None:
-        super().__init__(f"{path} is still locked after {seconds:g} s; wait for its holder, or end it")
-        self.path, self.seconds = path, seconds
+    def __init__(self, place: Path | str, seconds: float) -> None:
+        super().__init__(f"{place} is still locked after {seconds:g} s; wait for its holder, or end it")
+        self.place, self.seconds = str(place), seconds
 
 
 @contextmanager

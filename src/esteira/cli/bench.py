@@ -1,4 +1,7 @@
-"""`esteira bench serving [MODEL]`: how fast the gateway answers for a model of yours, and what it costs."""
+"""`esteira bench serving [MODEL]`: how fast the gateway answers for a model of yours, and what it costs.
+
+`esteira bench modes` (`bench_modes.py`): the same rows in batch, online and as a stream.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from esteira.cli import bench_modes
 from esteira.cli.acts import add_acts
 from esteira.cli.output import console, print_json, print_table
 
@@ -18,12 +22,17 @@ if TYPE_CHECKING:
     from esteira.project.benching import LoadMeasured
     from esteira.serving.load.points import Point
 
-_ACTS = {"serving": "latency, throughput, processor and memory of a model under load"}
+_ACTS = {
+    "serving": "latency, throughput, processor and memory of a model under load",
+    "modes": "the same rows in batch, online and as a stream: what each costs, and whether all agree",
+}
 _MIB = 1024**2
 
 
 def configure(parser: ArgumentParser) -> None:
-    act = add_acts(parser, _ACTS)["serving"]
+    acts = add_acts(parser, _ACTS)
+    bench_modes.configure(acts["modes"], _count)
+    act = acts["serving"]
     act.add_argument("model", nargs="?", default="", metavar="MODEL", help="a name (default: the project's)")
     act.add_argument("--rows", type=_count, default=1, metavar="N", help="of each request (default: 1)")
     many = "connections, several after one another (default: 1,16,64)"
@@ -62,6 +71,14 @@ def _positive(text: str) -> float:
 
 
 def run(arguments: Namespace) -> int:
+    if arguments.act == "serving":
+        return _serving(arguments)
+    with _progress(as_json=arguments.json) as follow:
+        measured = bench_modes.run(arguments, follow)
+    return bench_modes.tell(measured, arguments, f"modes-{_as_file(measured.model)}")
+
+
+def _serving(arguments: Namespace) -> int:
     from esteira.project.benching import LoadWanted, measure_serving
 
     wanted = LoadWanted(
@@ -111,7 +128,7 @@ def _write(measured: LoadMeasured, folder: Path) -> Path:
     from esteira.base.files import write_atomic
     from esteira.serving.load.charts import serving_chart
 
-    name = "".join(sign if sign.isalnum() or sign in "-_." else "_" for sign in measured.model)
+    name = _as_file(measured.model)
     best = measured.best
     title = f"{measured.model}: {measured.rows} rows a request, {best.connections} connections"
     throughput = [(point.connections, point.report.throughput) for point in measured.points]
@@ -120,6 +137,10 @@ def _write(measured: LoadMeasured, folder: Path) -> Path:
     chart = folder / f"serving-{name}.svg"
     write_atomic(chart, serving_chart(title, best.report.latency, throughput).encode())
     return chart
+
+
+def _as_file(model: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in "-_." else "_" for sign in model)
 
 
 def _show(measured: LoadMeasured, written: Path) -> None:

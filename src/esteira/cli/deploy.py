@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument("version", type=int, help="the number of a registered version")
     parser.add_argument(
-        "--canary", action="store_true", help="begin the project's canary instead of all at once"
+        "--canary", action="store_true", help="begin the project's rollout instead of all at once"
     )
     parser.add_argument("--reason", default="deployed by hand", help="what the audit ledger keeps")
 
 
 def run(arguments: Namespace) -> int:
     from esteira.project.release import deploy
-    from esteira.project.rolling import start_canary
+    from esteira.project.rollouts.rolling import start_rollout
     from esteira.project.station import open_station
 
     station = open_station(arguments.folder)
-    act = start_canary if arguments.canary else deploy
+    act = start_rollout if arguments.canary else deploy
     routes = act(station, arguments.version, arguments.reason)
     if arguments.json:
         print_json({"routes": routes})

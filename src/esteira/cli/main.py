@@ -31,6 +31,11 @@ VERBS = {
     "up": ("up", "serve the gateway, the monitors and the pages", "esteira up"),
     "status": ("status", "what serves, what alarms, what runs", "esteira status --json"),
     "deploy": ("deploy", "put a model version into production", "esteira deploy 3 --canary"),
+    "rollout": (
+        "rollout",
+        "begin, watch, hold and end the rollout of a version",
+        "esteira rollout start 3 --strategy shadow",
+    ),
     "rollback": (
         "rollback",
         "return to the champion before this one",
@@ -52,6 +57,16 @@ VERBS = {
         "convert",
         "make a faster form of a version, once it scores recorded rows alike",
         "esteira convert 2 --to onnx",
+    ),
+    "score": (
+        "score",
+        "score a whole table with a model version, in chunks, resumable",
+        "esteira score flights flight_scores --version 2",
+    ),
+    "stream": (
+        "stream",
+        "score the messages of a stream into a table",
+        "esteira stream file:inbox scores",
     ),
     "dataset": ("dataset", "training sets: what they are made of, made again", "esteira dataset show"),
     "features": ("features", "feature views: catalog, online state and proofs", "esteira features list"),

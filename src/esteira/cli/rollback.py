@@ -15,7 +15,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    from esteira.project.rolling import roll_back
+    from esteira.project.rollouts.rolling import roll_back
     from esteira.project.station import open_station
 
     routes = roll_back(open_station(arguments.folder), arguments.reason)

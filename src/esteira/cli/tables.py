@@ -6,6 +6,8 @@ from argparse import ArgumentTypeError
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from esteira.base.clock import span_of
+from esteira.base.errors import BadInput
 from esteira.cli.acts import add_acts
 from esteira.cli.output import print_json, print_table
 
@@ -22,7 +24,6 @@ _ACTS = {
     "compact": "make few large files of many small ones; every version stays readable",
     "vacuum": "delete files that no version needs any more",
 }
-_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 _BY_HAND = "by hand"
 _SHOWN = 20  # versions in a table for people
 _MEGABYTE = 1024 * 1024
@@ -146,10 +147,10 @@ def _print_vacuumed(found: dict[str, Any]) -> None:
 
 
 def _span(text: str) -> timedelta:
-    number, unit = text[:-1], _UNITS.get(text[-1:])
-    if unit is None or not number.isdecimal() or len(number) > 6:
-        raise ArgumentTypeError(f"{text!r} is no span of time; write e.g. 7d, 12h or 30m")
-    return timedelta(**{unit: int(number)})
+    try:
+        return span_of(text)
+    except BadInput as wrong:
+        raise ArgumentTypeError(str(wrong)) from wrong
 
 
 def _megabytes(text: str) -> int:

@@ -47,6 +47,9 @@ def _show(found: Trace) -> None:
         ("gates", version.tags.get("esteira.gates", "-")),
         ("training set", version.tags.get("esteira.dataset", "-")[:12]),
     ]
+    if found.members:
+        said = ("not asked, or failed" if part is None else f"{part:.4f}" for part in found.members.values())
+        facts += [(f"member {name}", words) for name, words in zip(found.members, said, strict=True)]
     if found.run is not None:
         facts += [
             ("run", f"{found.run.id}, {found.run.status}"),

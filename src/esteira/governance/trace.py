@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from esteira.base.errors import NotFound
 from esteira.base.records import to_plain
+from esteira.serving.combining.files import RUNTIME, read_combination
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from esteira.base.records import AuditEvent, ModelVersion, Run
     from esteira.data.tables.port import TableStore
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from esteira.serving.routes import Routes, RouteStore
 
 _ALL = 2**31
+_APART = frozenset(("vector", "parts"))  # which stand by their names
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Trace:
 
     prediction: Mapping[str, Any]
     features: Mapping[str, float | str | None]  # what the model saw, by column
+    members: Mapping[str, float | None]  # of a combination; None: not asked, or it failed
     label: Mapping[str, Any] | None
     routes: Routes | None  # the split that chose the arm
     version: ModelVersion
@@ -58,11 +61,12 @@ def trace(prediction_id: str, archives: Archives, model_of: Callable[[ModelVersi
         raise NotFound("prediction", prediction_id, mend)
     prediction = found[0]  # of an id that was asked twice the first answer counts
     version = archives.registry.version(prediction["model"], prediction["version"])
-    run_id = version.run_id
+    run_id, model = version.run_id, model_of(version)
     run = next((each for each in archives.journal.runs() if each.id == run_id), None)
     return Trace(
-        prediction=to_plain({name: value for name, value in prediction.items() if name != "vector"}),
-        features=model_of(version).signature.decode_row(prediction["vector"]),
+        prediction=to_plain({name: value for name, value in prediction.items() if name not in _APART}),
+        features=model.signature.decode_row(prediction["vector"]),
+        members=_members(model, prediction.get("parts")),
         label=_label(archives.tables, prediction_id),
         routes=archives.routes.get(prediction["model"], prediction["revision"]),
         version=version,
@@ -77,6 +81,12 @@ def _rows(tables: TableStore, table: str, column: str, value: str) -> list[dict[
         return []
     rows: list[dict[str, Any]] = tables.read(table, where=[(column, "==", value)]).to_pylist()
     return rows
+
+
+def _members(model: Model, parts: Sequence[float | None] | None) -> dict[str, float | None]:
+    if not parts or model.runtime != RUNTIME:
+        return {}
+    return dict(zip(read_combination(model).members, parts, strict=True))
 
 
 def _label(tables: TableStore, prediction_id: str) -> Mapping[str, Any] | None:

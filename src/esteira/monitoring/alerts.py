@@ -19,21 +19,36 @@ from esteira.base.errors import BadInput
 from esteira.base.records import Alert, AlertState
 
 if TYPE_CHECKING:
-    import sqlite3
     from datetime import datetime
 
-    from esteira.base.sqlite import Database
+    from esteira.base.databases.port import Record, SqlDatabase, Writer
 
 OK, PENDING, FIRING, RESOLVING = AlertState.OK, AlertState.PENDING, AlertState.FIRING, AlertState.RESOLVING
 
-_ALERTS = """CREATE TABLE IF NOT EXISTS alerts (
-    monitor TEXT, subject TEXT, state TEXT NOT NULL, since INTEGER NOT NULL, streak INTEGER NOT NULL,
-    seen INTEGER, value REAL NOT NULL, threshold REAL NOT NULL, message TEXT NOT NULL,
-    PRIMARY KEY (monitor, subject)) WITHOUT ROWID"""
-_TRANSITIONS = """CREATE TABLE IF NOT EXISTS alert_transitions (
-    id INTEGER PRIMARY KEY, monitor TEXT NOT NULL, subject TEXT NOT NULL, previous TEXT NOT NULL,
-    state TEXT NOT NULL, at INTEGER NOT NULL, value REAL NOT NULL, threshold REAL NOT NULL,
-    message TEXT NOT NULL)"""
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS alerts (
+    monitor TEXT NOT NULL, subject TEXT NOT NULL, state TEXT NOT NULL, since BIGINT NOT NULL,
+    streak BIGINT NOT NULL, seen BIGINT, value DOUBLE PRECISION NOT NULL,
+    threshold DOUBLE PRECISION NOT NULL, message TEXT NOT NULL,
+    PRIMARY KEY (monitor, subject)
+);
+CREATE TABLE IF NOT EXISTS alert_transitions (
+    id BIGINT NOT NULL PRIMARY KEY, monitor TEXT NOT NULL, subject TEXT NOT NULL, previous TEXT NOT NULL,
+    state TEXT NOT NULL, at BIGINT NOT NULL, value DOUBLE PRECISION NOT NULL,
+    threshold DOUBLE PRECISION NOT NULL, message TEXT NOT NULL
+);
+"""
+_KEEP = """
+INSERT INTO alerts (monitor, subject, state, since, streak, seen, value, threshold, message)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (monitor, subject) DO UPDATE SET
+    state = excluded.state, since = excluded.since, streak = excluded.streak, seen = excluded.seen,
+    value = excluded.value, threshold = excluded.threshold, message = excluded.message
+"""
+_REMEMBER = """
+INSERT INTO alert_transitions (id, monitor, subject, previous, state, at, value, threshold, message)
+VALUES ((SELECT coalesce(max(id), 0) + 1 FROM alert_transitions), ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +107,11 @@ class AlertMachine:
     `dwell` is how many observations in a row it takes to fire, and to resolve.
     """
 
-    def __init__(self, state: Database, *, dwell: int = 2) -> None:
+    def __init__(self, state: SqlDatabase, *, dwell: int = 2) -> None:
         if dwell < 1:
             raise BadInput(f"dwell must be at least one observation, found {dwell}")
         self._database, self._dwell = state, dwell
-        with state.transaction() as connection:
-            connection.execute(_ALERTS)
-            connection.execute(_TRANSITIONS)
+        state.ensure(_SCHEMA)
 
     def observe(  # noqa: PLR0913 - one observation, its parts by name
         self,
@@ -129,10 +142,10 @@ class AlertMachine:
                 f"{monitor}/{subject}: {value}, {enter}, {exit} are not all finite; give enough=False"
             )
         observation = _Observation(float(value), float(enter), float(exit), micros, message)
-        with self._database.transaction() as connection:
-            standing = _read(connection, monitor, subject) or _Standing(since=micros, message=message)
+        with self._database.transaction() as writer:
+            standing = _read(writer, monitor, subject) or _Standing(since=micros, message=message)
             changed = _next(standing, observation, self._dwell) if enough else standing
-            _write(connection, (monitor, subject), standing, changed)
+            _write(writer, (monitor, subject), standing, changed)
         return changed.alert(monitor, subject)
 
     def alerts(self) -> list[Alert]:
@@ -179,13 +192,13 @@ def _next(standing: _Standing, seen: _Observation, dwell: int) -> _Standing:
     )
 
 
-def _read(connection: sqlite3.Connection, monitor: str, subject: str) -> _Standing | None:
+def _read(writer: Writer, monitor: str, subject: str) -> _Standing | None:
     sql = "SELECT * FROM alerts WHERE monitor = ? AND subject = ?"
-    row = connection.execute(sql, (monitor, subject)).fetchone()
+    row = writer.execute(sql, (monitor, subject)).fetchone()
     return None if row is None else _standing(row)
 
 
-def _standing(row: sqlite3.Row) -> _Standing:
+def _standing(row: Record) -> _Standing:
     return _Standing(
         AlertState(row["state"]),
         row["since"],
@@ -197,14 +210,8 @@ def _standing(row: sqlite3.Row) -> _Standing:
     )
 
 
-def _write(connection: sqlite3.Connection, key: tuple[str, str], before: _Standing, now: _Standing) -> None:
+def _write(writer: Writer, key: tuple[str, str], before: _Standing, now: _Standing) -> None:
     evidence = (now.value, now.threshold, now.message)
-    connection.execute(
-        "INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*key, now.state, now.since, now.streak, now.seen, *evidence),
-    )
+    writer.execute(_KEEP, (*key, now.state, now.since, now.streak, now.seen, *evidence))
     if now.state is not before.state:
-        connection.execute(
-            "INSERT INTO alert_transitions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*key, before.state, now.state, now.since, *evidence),
-        )
+        writer.execute(_REMEMBER, (*key, before.state, now.state, now.since, *evidence))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from esteira.base.records import Label, Prediction
 
 PREDICTIONS, LABELS = "predictions", "labels"  # kinds of segments, and the tables they become
+SHADOWS = "shadows"  # what versions said that were asked besides; records as of predictions
 
 _TIME = pa.timestamp("us", tz="UTC")
 PREDICTIONS_SCHEMA = pa.schema(
@@ -35,6 +36,8 @@ PREDICTIONS_SCHEMA = pa.schema(
         "score": pa.float64(),
         "latency": pa.float64(),  # seconds
         "vector": pa.list_(pa.float64()),
+        # What each member of a combination gave, in its order, null where nothing; null of other models.
+        "parts": pa.list_(pa.float64()),
     }
 )
 LABELS_SCHEMA = pa.schema(
@@ -50,13 +53,27 @@ LABELS_SCHEMA = pa.schema(
 _SCORE = PREDICTIONS_SCHEMA.names.index("score")
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_prediction = msgspec.msgpack.Decoder(
-    tuple[str, int, str, int, str, int, str, float | bytes, float, bytes]  # bytes: the scores of several rows
-).decode
 _MANY = b"\xc1"  # before the records of one commit; MessagePack never uses that byte
-_decode_many = msgspec.msgpack.Decoder(
-    list[tuple[str, int, str, int, str, int, str, float | bytes, float, list[float] | bytes]]
-).decode
+
+
+class _Logged(msgspec.Struct, array_like=True, gc=False):
+    """A prediction as it stands in a segment; numbers as bytes are those of several rows, or packed."""
+
+    id: str
+    at: int
+    model: str
+    version: int
+    arm: str
+    revision: int
+    key: str
+    score: float | bytes
+    latency: float
+    vector: list[float] | bytes
+    parts: list[float] | bytes | None = None  # a segment from before there were combinations has none
+
+
+_decode_prediction = msgspec.msgpack.Decoder(_Logged).decode
+_decode_many = msgspec.msgpack.Decoder(list[_Logged]).decode
 _decode_label = msgspec.msgpack.Decoder(tuple[str, float, int, int, int]).decode
 
 
@@ -67,8 +84,8 @@ class PredictionLog(SegmentWriter["Prediction | PredictedRows"]):
     Raises: UnknownScheme, BadInput (a worker name that is no file name), StorageUnwritable.
     """
 
-    def __init__(self, url: str, worker: str, flush_ms: int = 50) -> None:
-        super().__init__(folder_of(url), PREDICTIONS, worker, encode_prediction, flush_ms=flush_ms)
+    def __init__(self, url: str, worker: str, flush_ms: int = 50, kind: str = PREDICTIONS) -> None:
+        super().__init__(folder_of(url), kind, worker, encode_prediction, flush_ms=flush_ms)
         self.join = join_predictions
         self.large, self.weigh = PredictedRows, weigh_rows
 
@@ -82,7 +99,7 @@ class LabelLog(SegmentWriter["Label"]):
 
 def weigh_rows(several: PredictedRows) -> Weight:
     """What the answers to one request of several rows take in memory."""
-    return Weight(len(several.scores) // 8, len(several.scores) + len(several.vectors))
+    return Weight(len(several.scores) // 8, len(several.scores) + len(several.vectors) + len(several.parts))
 
 
 def encode_prediction(p: Prediction | PredictedRows) -> bytes:
@@ -92,9 +109,9 @@ def encode_prediction(p: Prediction | PredictedRows) -> bytes:
     """
     who = p.id, int(p.at), p.model, int(p.version), p.arm, int(p.revision), p.key
     if isinstance(p, PredictedRows):
-        return _encode((*who, p.scores, float(p.latency), p.vectors))
-    packed = struct.pack(f"<{len(p.vector)}d", *p.vector)
-    return _encode((*who, float(p.score), float(p.latency), packed))
+        return _encode((*who, p.scores, float(p.latency), p.vectors, p.parts))
+    parts = None if p.parts is None else _packed(p.parts)
+    return _encode((*who, float(p.score), float(p.latency), _packed(p.vector), parts))
 
 
 def join_predictions(predictions: Sequence[Prediction | PredictedRows]) -> bytes:
@@ -117,17 +134,27 @@ def predictions_table(payloads: Sequence[bytes]) -> pa.Table:
     Raises: CorruptArtifact.
     """
     columns: Sequence[Sequence[Any]]
-    *columns, vectors = _columns(payloads, _predictions, PREDICTIONS_SCHEMA)
+    *columns, vectors, parts = _columns(payloads, _predictions, PREDICTIONS_SCHEMA)
     answered = [len(score) // 8 if isinstance(score, bytes) else 1 for score in columns[_SCORE]]
-    widths = [len(raw) // 8 // rows if rows else 0 for raw, rows in zip(vectors, answered, strict=True)]
     if any(isinstance(score, bytes) for score in columns[_SCORE]):
         columns = _row_by_row(columns, answered)
-    values = np.frombuffer(b"".join(vectors), dtype="<f8")
+    arrays = [pa.array(c, t) for c, t in zip(columns, PREDICTIONS_SCHEMA.types, strict=False)]
+    lists = [_lists(vectors, answered), _lists(parts, answered, missing=True)]
+    return pa.Table.from_arrays([*arrays, *lists], schema=PREDICTIONS_SCHEMA)
+
+
+def _lists(packed: Sequence[bytes | None], answered: Sequence[int], *, missing: bool = False) -> pa.Array:
+    """The numbers of each row as a list, null where there are none; with `missing` NaN is null too."""
+    if not any(packed) and None in packed:
+        return pa.nulls(sum(answered), pa.list_(pa.float64()))
+    pairs = zip(packed, answered, strict=True)
+    widths = [len(raw or b"") // 8 // rows if rows else 0 for raw, rows in pairs]
+    values = np.frombuffer(b"".join(raw or b"" for raw in packed), dtype="<f8")
     offsets = np.zeros(sum(answered) + 1, dtype=np.int32)
     np.cumsum(np.repeat(np.array(widths, dtype=np.int64), answered), out=offsets[1:])
-    arrays = [pa.array(c, t) for c, t in zip(columns, PREDICTIONS_SCHEMA.types, strict=False)]
-    lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
-    return pa.Table.from_arrays([*arrays, lists], schema=PREDICTIONS_SCHEMA)
+    are_null = np.repeat(np.array([raw is None for raw in packed], dtype=bool), answered)
+    numbers = pa.array(values, mask=np.isnan(values) if missing else None)
+    return pa.ListArray.from_arrays(pa.array(offsets), numbers, mask=pa.array(are_null))
 
 
 def _row_by_row(columns: Sequence[Sequence[Any]], answered: Sequence[int]) -> list[list[Any]]:
@@ -147,12 +174,16 @@ def _row_by_row(columns: Sequence[Sequence[Any]], answered: Sequence[int]) -> li
 
 def _predictions(payload: bytes) -> list[Any]:
     """The records of a payload, each with its numbers as bytes."""
-    if not payload.startswith(_MANY):
-        return [_decode_prediction(payload)]
-    return [
-        row if isinstance(row[-1], bytes) else (*row[:-1], struct.pack(f"<{len(row[-1])}d", *row[-1]))
-        for row in _decode_many(memoryview(payload)[1:])
-    ]
+    is_one = not payload.startswith(_MANY)
+    logged = [_decode_prediction(payload)] if is_one else _decode_many(memoryview(payload)[1:])
+    for each in logged:
+        each.vector = _packed(each.vector)
+        each.parts = _packed(each.parts) if each.parts else None
+    return [msgspec.structs.astuple(each) for each in logged]
+
+
+def _packed(numbers: Sequence[float] | bytes) -> bytes:
+    return numbers if isinstance(numbers, bytes) else struct.pack(f"<{len(numbers)}d", *numbers)
 
 
 def labels_table(payloads: Sequence[bytes]) -> pa.Table:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from esteira.base.sqlite import Database
+    from esteira.base.databases.port import SqlDatabase
     from esteira.monitoring.drain import Move
 
 PUSHES = "pushes"  # the kind of their segments
@@ -80,7 +80,7 @@ def pushes_seen(url: str, table: str) -> dict[str, int]:
     return seen
 
 
-def drain_pushes(url: str, table: str, move: Move, state: Database) -> int:
+def drain_pushes(url: str, table: str, move: Move, state: SqlDatabase) -> int:
     """Hand all new pushes to a table to `move`; otherwise as `drain_segments`."""
     return drain_segments(pushes_folder(url, table), PUSHES, move, state, name=f"{PUSHES} {table}")
 

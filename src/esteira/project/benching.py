@@ -19,25 +19,23 @@ import msgspec
 from esteira.base.errors import BadInput, EsteiraError, NotFound
 from esteira.base.settings import FILE, load_settings
 from esteira.pipelines.artifacts import ArtifactStore
-from esteira.project.converting import recorded_rows
+from esteira.project.asked_rows import asked_rows
 from esteira.project.station import Station
-from esteira.project.watch import REFERENCE, reference_of
 from esteira.registry.bundle import read_signature
 from esteira.serving.access.guard import KEY_HEADER, is_loopback
 from esteira.serving.load.points import Point, Target, measure, plan_of
-from esteira.serving.load.rows import Field, body_of, drawn_rows, fields_of, path_of_model
+from esteira.serving.load.rows import body_of, drawn_rows, fields_of, path_of_model
 from esteira.serving.load.wire import split_url
 from esteira.serving.process import GatewayProcess
 from esteira.serving.routes import RouteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from esteira.registry.signature import Signature
-    from esteira.serving.load.rows import Row
+    from esteira.serving.load.rows import Field, Row
 
 _BODIES, _ROWS = 64, 4096  # different requests, and rows in them, at most
-_KEYS = 500  # entities that requests are about
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +142,12 @@ def _target(wanted: LoadWanted, model: str) -> Iterator[Target]:
         return
     _signature(wanted.folder, model)
     with tempfile.TemporaryDirectory(prefix="esteira-bench-") as scratch:
-        environment = {**os.environ, **_aside(Path(scratch), checks_keys=bool(wanted.key))}
+        environment = {**os.environ, **aside(Path(scratch), checks_keys=bool(wanted.key))}
         with GatewayProcess(wanted.folder, port=0, environment=environment) as gateway:
             yield Target(gateway.url, headers, gateway.pid)
 
 
-def _aside(scratch: Path, *, checks_keys: bool) -> Mapping[str, str]:
+def aside(scratch: Path, *, checks_keys: bool) -> Mapping[str, str]:
     """Settings of a gateway that only this machine sees, and that leaves the project's records alone."""
     return {
         "ESTEIRA_STORES_PREDICTIONS": f"file:{scratch}",
@@ -186,62 +184,8 @@ def _rows(wanted: LoadWanted, target: Target, model: str) -> tuple[tuple[Field, 
     fields = fields_of(msgspec.json.decode(said, type=dict[str, Any]))
     count = min(_ROWS, max(_BODIES, wanted.rows * _BODIES))
     count = max(wanted.rows, count - count % wanted.rows)
-    logged: list[Row] = []
     if (wanted.folder / FILE).is_file():
         with suppress(EsteiraError):  # a gateway of another project, or one without code: then rows are drawn
             version, signature = _signature(wanted.folder, model)
-            station = Station(wanted.folder)
-            fields = tuple(_known(field, signature, station) for field in fields)
-            fields = _ranged(fields, station, version)
-            logged = _logged(station, version, signature, count)
-    drawn = drawn_rows(fields, count)
-    rows: list[Row] = [
-        {**row, **(logged[at % len(logged)] if logged else {})} for at, row in enumerate(drawn)
-    ]
-    return fields, rows, min(len(logged), count)
-
-
-def _known(field: Field, signature: Signature, station: Station) -> Field:
-    """A field with the texts that it may be: the categories of a column, the keys of a view."""
-    for column in signature.request_columns:
-        if column.name == field.name and column.categories:
-            return replace(field, choices=column.categories)
-    if field.name in signature.keys:
-        with suppress(EsteiraError):
-            return replace(field, choices=_keys(field.name, signature, station))
-    return field
-
-
-def _keys(name: str, signature: Signature, station: Station) -> tuple[str, ...]:
-    """Some entities that a view knows, from the table that it is made of."""
-    wanted = {view.name for view in signature.views if name in view.keys}
-    for view in station.project.views:
-        if view.qualified in wanted:
-            for rows in station.tables.scan(view.source, columns=[name], size=_ROWS):
-                found = dict.fromkeys(str(each) for each in rows[name].to_pylist() if each is not None)
-                return tuple(found)[:_KEYS]
-    return ()
-
-
-def _ranged(fields: Sequence[Field], station: Station, version: int) -> tuple[Field, ...]:
-    """Numbers between the edges of the training data, where its reference was kept."""
-    with suppress(EsteiraError, KeyError):
-        registered = station.version(version)
-        if REFERENCE in registered.tags:
-            edges = {bins.column: bins.edges for bins in reference_of(station, registered).bins if bins.edges}
-            return tuple(
-                replace(each, low=edges[each.name][0], high=edges[each.name][-1])
-                if each.name in edges
-                else each
-                for each in fields
-            )
-    return tuple(fields)
-
-
-def _logged(station: Station, version: int, signature: Signature, most: int) -> list[Row]:
-    """What was asked of the model, as the prediction log has it: the request's own columns."""
-    names = {column.name for column in signature.request_columns}
-    decoded = [signature.decode_row(vector) for vector in recorded_rows(station, version, most).tolist()]
-    needed = {column.name for column in signature.request_columns if not column.optional}
-    rows = [{name: value for name, value in row.items() if name in names} for row in decoded]
-    return [row for row in rows if all(row.get(name) is not None for name in needed & row.keys())]
+            return asked_rows(Station(wanted.folder), version, signature, fields, count)
+    return fields, drawn_rows(fields, count), 0

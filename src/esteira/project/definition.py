@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from esteira.base.errors import BadInput, UnknownName
 from esteira.data.checks import BatchCheck
 from esteira.data.ingestion import quarantine_of
+from esteira.monitoring.failure_log import FAILURES, SHADOW_FAILURES
 from esteira.monitoring.metrics import metric_named
-from esteira.monitoring.prediction_log import LABELS, PREDICTIONS
+from esteira.monitoring.prediction_log import LABELS, PREDICTIONS, SHADOWS
 from esteira.retraining.policy import RetrainPolicy
-from esteira.serving.rollout.plan import CanaryPlan
+from esteira.serving.rollout.strategies import Canary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from esteira.data.checks import Check
     from esteira.features.views import FeatureView
     from esteira.pipelines.step import Step
+    from esteira.serving.rollout.plan import RolloutPlan
     from esteira.training.gates import Gate
 
 
@@ -131,7 +133,7 @@ class Project:
     tables: Sequence[TableSource] = ()
     views: Sequence[FeatureView] = ()
     gates: Sequence[Gate] = ()
-    rollout: CanaryPlan = field(default_factory=CanaryPlan)
+    rollout: RolloutPlan = field(default_factory=Canary)
     monitors: Sequence[DriftMonitor | PerformanceMonitor] = ()
     retrain: RetrainPolicy = field(default_factory=RetrainPolicy)
     model: str = "model"
@@ -158,7 +160,7 @@ class Project:
         sources = [table.name for table in self.tables]
         _refuse_doubled("table", sources)
         for name in sources:
-            if name in _OURS or name.endswith(quarantine_of("")):
+            if name in LOGS or name.endswith(quarantine_of("")):
                 raise BadInput(f"table {name!r} would be one that the ring keeps itself; choose another name")
         for view in self.views:
             if view.source not in sources:
@@ -168,7 +170,7 @@ class Project:
 
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
-_OURS = (PREDICTIONS, LABELS)
+LOGS = (PREDICTIONS, LABELS, SHADOWS, FAILURES, SHADOW_FAILURES)  # tables that the gateway's logs become
 
 
 def _refuse_doubled(kind: str, names: Sequence[str]) -> None:

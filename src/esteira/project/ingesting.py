@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS ingests (
-    name TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL,
-    rows INTEGER,  -- null until the range is done
+    name TEXT NOT NULL, since BIGINT NOT NULL, until BIGINT NOT NULL,
+    rows BIGINT,  -- null until the range is done
     PRIMARY KEY (name, since)
 );
 """

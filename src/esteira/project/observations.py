@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,17 +11,24 @@ from esteira.base.clock import from_micros, to_micros
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from esteira.base.sqlite import Database
+    from esteira.base.databases.port import Record, SqlDatabase
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS observations (
-    kind TEXT NOT NULL, subject TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER NOT NULL,
-    version INTEGER NOT NULL, value REAL, low REAL, high REAL, threshold REAL,
-    rows INTEGER NOT NULL, labelled INTEGER NOT NULL, verdict TEXT NOT NULL,
+    kind TEXT NOT NULL, subject TEXT NOT NULL, started BIGINT NOT NULL, ended BIGINT NOT NULL,
+    version BIGINT NOT NULL, value DOUBLE PRECISION, low DOUBLE PRECISION, high DOUBLE PRECISION,
+    threshold DOUBLE PRECISION, rows BIGINT NOT NULL, labelled BIGINT NOT NULL, verdict TEXT NOT NULL,
     PRIMARY KEY (kind, subject, ended)
-) WITHOUT ROWID
+)
 """
 _FIELDS = "kind, subject, started, ended, version, value, low, high, threshold, rows, labelled, verdict"
+_KEEP = f"""
+INSERT INTO observations ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (kind, subject, ended) DO UPDATE SET
+    started = excluded.started, version = excluded.version, value = excluded.value, low = excluded.low,
+    high = excluded.high, threshold = excluded.threshold, rows = excluded.rows,
+    labelled = excluded.labelled, verdict = excluded.verdict
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ class Observation:
 class Observations:
     """The observations of one project, in its state database."""
 
-    def __init__(self, state: Database) -> None:
+    def __init__(self, state: SqlDatabase) -> None:
         self._state = state
         state.ensure(_SCHEMA)
 
@@ -57,15 +65,14 @@ class Observations:
         """Write one window's observations together; the same window again replaces them."""
         rows = [
             (
-                *(o.kind, o.subject, to_micros(o.start), to_micros(o.end), o.version, o.value),
-                *(o.low, o.high, o.threshold, o.rows, o.labelled, o.verdict),
+                *(o.kind, o.subject, to_micros(o.start), to_micros(o.end), o.version),
+                *map(_known, (o.value, o.low, o.high, o.threshold)),
+                *(o.rows, o.labelled, o.verdict),
             )
             for o in seen
         ]
         with self._state.transaction() as writer:
-            writer.executemany(
-                f"INSERT OR REPLACE INTO observations ({_FIELDS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", rows
-            )
+            writer.executemany(_KEEP, rows)
 
     def last_end(self, kind: str, subject: str | None = None) -> datetime | None:
         """The end of the newest window of a kind, or of one subject."""
@@ -82,7 +89,15 @@ class Observations:
             "ORDER BY ended, subject",
             (kind, subject),
         )
-        return [
-            Observation(row[0], row[1], from_micros(row[2]), from_micros(row[3]), *tuple(row)[4:])
-            for row in rows
-        ]
+        return [_observation(row) for row in rows]
+
+
+def _known(number: float | None) -> float | None:
+    return None if number is None or math.isnan(number) else float(number)  # SQLite has no NaN either
+
+
+def _observation(row: Record) -> Observation:
+    rest = (row[name] for name in _FIELDS.split(", ")[4:])
+    return Observation(
+        row["kind"], row["subject"], from_micros(row["started"]), from_micros(row["ended"]), *rest
+    )

@@ -36,9 +36,9 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS push_tokens (
     name TEXT NOT NULL, token TEXT NOT NULL,
     batch TEXT NOT NULL,  -- in which it came first
-    at INTEGER NOT NULL,
+    at BIGINT NOT NULL,
     PRIMARY KEY (name, token)
-) WITHOUT ROWID;
+);
 CREATE INDEX IF NOT EXISTS push_tokens_at ON push_tokens (at);
 """
 
@@ -123,10 +123,10 @@ def _first_sent(station: Station, name: str, pushes: Sequence[Push], batch: str)
         writer.execute("DELETE FROM push_tokens WHERE at < ?", (to_micros(now - REMEMBERED),))
         for push in pushes:
             known = (name, push.token, batch, to_micros(now))
-            writer.execute("INSERT OR IGNORE INTO push_tokens VALUES (?, ?, ?, ?)", known)
+            writer.execute("INSERT INTO push_tokens VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", known)
             sql = "SELECT batch FROM push_tokens WHERE name = ? AND token = ?"
-            (came_in,) = writer.execute(sql, (name, push.token)).fetchone()
-            if came_in == batch:
+            (came_in,) = writer.execute(sql, (name, push.token)).fetchall()
+            if came_in["batch"] == batch:
                 first.setdefault(push.token, push)
     return [*first.values()]
 

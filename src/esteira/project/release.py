@@ -9,11 +9,13 @@ from esteira.base.errors import BadInput
 from esteira.monitoring.drift import DriftReference
 from esteira.project.datasets import TAG, keep_manifest
 from esteira.project.ingesting import newest_published
+from esteira.project.known_answers import KNOWN_ANSWERS, known_answers
 from esteira.project.registering import Papers, record_version
 from esteira.project.running import graph_of, run_pipeline
 from esteira.registry.bundle import Model
+from esteira.serving.combining.files import without_deadlines
 from esteira.serving.rollout.state import RolloutUnderWay
-from esteira.serving.routes import Arm, Routes
+from esteira.serving.routes import Arm, Routes, Shadow
 from esteira.serving.runtimes import open_runtime
 from esteira.training.evaluation import evaluate
 from esteira.training.gates import Evaluation, judge
@@ -92,10 +94,10 @@ def judge_and_register(station: Station, outcome: Outcome) -> Candidate:
 
 
 def score(model: Model, rows: pa.Table) -> Evaluation:
-    """The model's scores on labelled rows, by the same runtime that serves it."""
+    """The model's scores on labelled rows, by the same runtime that serves it, with time for every member."""
     matrix = model.signature.encode_table(rows)
     labels = rows[model.signature.target].cast("float64").to_numpy()
-    return Evaluation(labels, open_runtime(model).predict(matrix))
+    return Evaluation(labels, open_runtime(without_deadlines(model)).predict(matrix))
 
 
 def registered(station: Station, digest: str) -> ModelVersion | None:
@@ -123,6 +125,9 @@ def _register(
     metrics |= {f"{m.metric}_{end}": getattr(m, end) for m in measured for end in ("low", "high")}
     tags = {
         "esteira.reference": station.artifacts.put(reference.to_plain(), dict).digest,
+        KNOWN_ANSWERS: station.artifacts.put(
+            known_answers(model, outcome.value(project.holdout)), dict
+        ).digest,
         "esteira.gates": "passed" if all(g.passed for g in gates) else "failed",
         TAG: keep_manifest(station, outcome).digest,
     }
@@ -183,17 +188,29 @@ def deployable(station: Station, number: int) -> ModelVersion:
     return version
 
 
-def set_routes(station: Station, arms: tuple[Arm, ...], reason: str) -> Routes:
-    """Change the split; recorded first. The salt stays, so an id keeps its arm.
+def set_routes(
+    station: Station,
+    arms: tuple[Arm, ...],
+    reason: str,
+    *,
+    salt: str = "",
+    shadows: tuple[Shadow, ...] = (),
+    segments: tuple[str, ...] = (),
+) -> Routes:
+    """Change the split; recorded first. The salt stays unless another is given, so an id keeps its arm.
 
     Whoever decides by what is in force holds `station.routes.changing()`. Raises: RoutesMoved.
     """
     name = station.project.name
     current = station.routes.get(name)
-    if current is not None and current.arms == arms:
+    before, revision = (current.salt, current.revision) if current is not None else (name, 0)
+    wanted = Routes(name, arms, salt or before, revision, shadows, segments)
+    if current == wanted:
         return current
-    shares = {f"{each.name}:{each.version}": each.share for each in arms}
-    station.audit.record("routes.set", f"model/{name}", reason=reason, facts={"shares": shares})
-    salt = current.salt if current is not None else name
-    revision = current.revision if current is not None else 0
-    return station.routes.set(Routes(name, arms, salt), expected_revision=revision)
+    facts: dict[str, object] = {"shares": {f"{each.name}:{each.version}": each.share for each in arms}}
+    if shadows:
+        facts["shadows"] = {f"{each.name}:{each.version}": each.share for each in shadows}
+    if segments:
+        facts["segments"] = [*segments]
+    station.audit.record("routes.set", f"model/{name}", reason=reason, facts=facts)
+    return station.routes.set(wanted, expected_revision=revision)

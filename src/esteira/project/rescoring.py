@@ -9,6 +9,7 @@ import numpy as np
 from esteira.monitoring.prediction_log import vectors_of
 from esteira.project.release import load_model
 from esteira.registry.columns import WrongInput
+from esteira.serving.combining.files import without_deadlines
 from esteira.serving.runtimes import open_runtime
 
 if TYPE_CHECKING:
@@ -43,20 +44,31 @@ class Rescorer:
             return False
         return True
 
+    def is_exact(self, number: int) -> bool:
+        """Whether version `number` gives equal bits, alone and in company."""
+        return self._runtime(number).is_exact
+
+    def may_vary(self, number: int) -> bool:
+        """Whether version `number` may answer otherwise another time: a member may miss its deadline."""
+        model = self.model(number)
+        return without_deadlines(model) != model
+
     def scores(self, rows: pa.Table, number: int) -> NDArray[np.float64]:
         """Scores of version `number` on the vectors that the rows' own versions logged, shape (rows,).
 
         Raises: WrongInput (vectors that it cannot score).
         """
-        if number not in self._runtimes:
-            self._runtimes[number] = open_runtime(self.model(number))
+        runtime = self._runtime(number)
         by = rows["version"].to_numpy()
         scores = np.empty(rows.num_rows)
         for logged in np.unique(by).tolist():
             mine = by == logged
             signature = self.model(logged).signature
             matrix = vectors_of(rows.filter(mine), len(signature.columns))
-            scores[mine] = self._runtimes[number].predict(
-                signature.recode(matrix, self.model(number).signature)
-            )
+            scores[mine] = runtime.predict(signature.recode(matrix, self.model(number).signature))
         return scores
+
+    def _runtime(self, number: int) -> Runtime:
+        if number not in self._runtimes:
+            self._runtimes[number] = open_runtime(without_deadlines(self.model(number)))
+        return self._runtimes[number]

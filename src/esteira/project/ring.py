@@ -10,14 +10,18 @@ from esteira.monitoring.drain import drain
 from esteira.project.ingesting import ingest_new
 from esteira.project.overview import champion_since
 from esteira.project.release import champion_of, deploy, judge_and_register, load_model, train
-from esteira.project.rolling import PairedEvidence, promote, resume, start_canary, stop, widen
+from esteira.project.rollouts.gathering import EvidenceGatherer
+from esteira.project.rollouts.rolling import promote, resume, shift, start_rollout, stop, widen
 from esteira.project.story import Story
 from esteira.project.watch import watch
 from esteira.retraining.attempts import Candidate
 from esteira.retraining.loop import Acts, GateAnswer, RetrainLoop
-from esteira.serving.rollout.analysis import Verdict, analyse
+from esteira.serving.rollout.analysis import analyse
+from esteira.serving.rollout.bandit import best_share
 from esteira.serving.rollout.sequences import Interval
 from esteira.serving.rollout.state import RolloutState
+from esteira.serving.rollout.strategies import Bandit
+from esteira.serving.rollout.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +65,7 @@ class Ring:
         _ = station.project  # one that cannot be loaded leaves no trace
         self._station = station
         self._story = Story(station.state)
-        self._evidence: PairedEvidence | None = None
+        self._evidence: EvidenceGatherer | None = None
         self._loop = RetrainLoop(
             station.settings.store("state"),
             station.project.name,
@@ -107,7 +111,8 @@ class Ring:
 
     def drain(self) -> None:
         """Move what the gateway logged into the tables."""
-        drain(self._station.settings.store("predictions"), self._append, self._station.state)
+        station = self._station
+        drain(station.settings.store("predictions"), self._append, station.state, station.tables.evolve)
 
     def tick(self, now: datetime) -> None:
         """Do everything that is due at `now`, after completing what a killed process left half done."""
@@ -151,7 +156,7 @@ class Ring:
         station = self._station
         if attempt.candidate is None:
             raise EsteiraError(f"attempt {attempt.id} has no candidate to roll out")
-        start_canary(station, attempt.candidate.version, attempt.cause)
+        start_rollout(station, attempt.candidate.version, attempt.cause)
         return self._story_rollout().id
 
     def _story_rollout(self) -> Rollout:
@@ -168,12 +173,27 @@ class Ring:
         if not rollout.is_active:  # ended by hand
             return Verdict("roll back", rollout.reason, Interval(math.nan, -math.inf, math.inf, 0))
         if self._evidence is None or self._evidence.rollout_id != rollout.id:
-            self._evidence = PairedEvidence(self._station, rollout)
-        verdict = analyse(self._evidence.gather(rollout, self._station.clock.now()), rollout.plan)
+            self._evidence = EvidenceGatherer(self._station, rollout)
+        now, is_paused = self._station.clock.now(), rollout.state is RolloutState.PAUSED
+        verdict = analyse(self._evidence.gather(rollout, now), rollout.plan, is_paused=is_paused)
         seen = verdict.facts()
         if verdict.kind == "hold" and seen != rollout.evidence:  # a look that saw nothing new leaves no trace
-            self._station.rollouts.hold(rollout, verdict.reason, seen)
+            rollout = self._station.rollouts.hold(rollout, verdict.reason, seen)
+        if verdict.kind == "hold" and rollout.state is RolloutState.RUNNING:
+            self._deal_anew(rollout, self._evidence, now)
         return verdict
+
+    def _deal_anew(self, rollout: Rollout, evidence: EvidenceGatherer, now: datetime) -> None:
+        """Give each version of a bandit the traffic that its outcomes have earned by now."""
+        plan = rollout.plan
+        if not isinstance(plan, Bandit) or now - rollout.step_since < plan.bake:
+            return
+        share = best_share(*evidence.outcomes(now), seed=rollout.step)
+        step = plan.step_of(share)
+        if step != rollout.step:
+            shift(
+                self._station, rollout, step, f"the challenger is the better one with a chance of {share:.0%}"
+            )
 
     def _tend_rollout_by_hand(self, now: datetime) -> bool:
         """A canary that a person began is watched like any other; while there is one, the loop waits."""
@@ -184,7 +204,7 @@ class Ring:
         if rollout is None or (candidate and candidate.version == rollout.challenger_version):
             return False
         if rollout.state is RolloutState.PENDING:  # whoever began it was killed
-            start_canary(station, rollout.challenger_version, rollout.reason)
+            start_rollout(station, rollout.challenger_version, rollout.reason)
             return True
         verdict = self._look(rollout)
         if verdict.kind in _BY_HAND:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esteira.base.clock import open_clock
+from esteira.base.databases import open_database
 from esteira.base.settings import load_settings
-from esteira.base.sqlite import Database
 from esteira.data.tables import open_tables
 from esteira.features.ledger import FeatureLedger
 from esteira.features.stores import open_store
@@ -19,11 +19,12 @@ from esteira.pipelines.journal import Journal
 from esteira.project.loader import load_project
 from esteira.registry.backends import open_backend
 from esteira.registry.promotions import PromotionJournal
-from esteira.serving.rollout.state import RolloutStore
+from esteira.serving.rollout.store import RolloutStore
 from esteira.serving.routes import RouteStore
 from esteira.serving.runtimes.permission import Permission, permit
 
 if TYPE_CHECKING:
+    from esteira.base.databases.port import SqlDatabase
     from esteira.base.ports import Clock
     from esteira.base.records import ModelVersion
     from esteira.base.settings import Settings
@@ -57,8 +58,8 @@ class Station:
         return open_clock(self.settings.clock_url())
 
     @cached_property
-    def state(self) -> Database:
-        return Database(self.settings.store("state"))
+    def state(self) -> SqlDatabase:
+        return open_database(self.settings.store("state"))
 
     @cached_property
     def audit(self) -> AuditLedger:

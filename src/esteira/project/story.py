@@ -12,12 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from esteira.base.sqlite import Database
+    from esteira.base.databases.port import SqlDatabase
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS story (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, kind TEXT NOT NULL, facts TEXT NOT NULL
+    seq BIGINT NOT NULL PRIMARY KEY, at BIGINT NOT NULL, kind TEXT NOT NULL, facts TEXT NOT NULL
 )
+"""
+_ADD = """
+INSERT INTO story (seq, at, kind, facts) VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM story), ?, ?, ?)
+RETURNING seq
+"""
+_NEWEST = """
+SELECT * FROM (SELECT * FROM story WHERE seq > ? ORDER BY seq DESC LIMIT ?) AS newest ORDER BY seq
 """
 
 # Each kind of event, told in English and in Portuguese.
@@ -89,7 +96,7 @@ class StoryEvent:
 class Story:
     """The story of one project, in its state database."""
 
-    def __init__(self, state: Database) -> None:
+    def __init__(self, state: SqlDatabase) -> None:
         self._state = state
         state.ensure(_SCHEMA)
 
@@ -97,15 +104,10 @@ class Story:
         """Write an event down."""
         text = json.dumps(facts, ensure_ascii=False)
         with self._state.transaction() as writer:
-            seq = writer.execute(
-                "INSERT INTO story (at, kind, facts) VALUES (?, ?, ?)", (to_micros(at), kind, text)
-            ).lastrowid
-        return StoryEvent(seq or 0, at, kind, facts)
+            (row,) = writer.execute(_ADD, (to_micros(at), kind, text)).fetchall()
+        return StoryEvent(row["seq"], at, kind, facts)
 
     def events(self, *, after: int = 0, newest: int = 1_000) -> list[StoryEvent]:
         """The newest events, oldest first."""
-        rows = self._state.rows(
-            "SELECT * FROM (SELECT * FROM story WHERE seq > ? ORDER BY seq DESC LIMIT ?) ORDER BY seq",
-            (after, newest),
-        )
+        rows = self._state.rows(_NEWEST, (after, newest))
         return [StoryEvent(r["seq"], from_micros(r["at"]), r["kind"], json.loads(r["facts"])) for r in rows]

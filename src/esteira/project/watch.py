@@ -18,6 +18,7 @@ from esteira.project.observations import Observation, Observations
 from esteira.project.release import champion_of, load_model
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     import pyarrow as pa
@@ -89,11 +90,17 @@ def _first_prediction(station: Station) -> datetime | None:
     return from_micros(first // day * day)
 
 
-def predictions(station: Station, start: datetime, end: datetime) -> pa.Table:
-    """Predictions made in [start, end), with their labels as far as they have come."""
+def predictions(
+    station: Station, start: datetime, end: datetime, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Predictions made in [start, end), with their labels as far as they have come.
+
+    `columns` are those of the predictions that are wanted, `id` among them; all when None.
+    """
     known, asked, labels = station.tables.names(), predictions_table(()), labels_table(())
     if "predictions" in known:
-        asked = station.tables.read("predictions", where=[("at", ">=", start), ("at", "<", end)])
+        when = [("at", ">=", start), ("at", "<", end)]
+        asked = station.tables.read("predictions", columns=columns, where=when)
     if "labels" in known:
         labels = station.tables.read("labels", where=[("ingested_at", ">=", start)])
     return join_labels(asked, labels)

@@ -10,36 +10,31 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esteira.base.clock import from_micros, to_micros
+from esteira.base.databases import open_database
 from esteira.base.errors import NotFound
-from esteira.base.files import locked
-from esteira.base.sqlite import Database
 
 if TYPE_CHECKING:
-    import sqlite3
+    from contextlib import AbstractContextManager
     from datetime import datetime
-    from pathlib import Path
 
+    from esteira.base.databases.port import Record, SqlDatabase, Writer
     from esteira.base.ports import AuditTrail, Clock
     from esteira.registry.backends.port import Backend
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS promotions (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL, version INTEGER NOT NULL, alias TEXT NOT NULL,
-    previous_version INTEGER, reason TEXT NOT NULL, at INTEGER NOT NULL
+    id BIGINT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL, version BIGINT NOT NULL, alias TEXT NOT NULL,
+    previous_version BIGINT, reason TEXT NOT NULL, at BIGINT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS promotion_ends (
-    id INTEGER PRIMARY KEY REFERENCES promotions (id),
+    id BIGINT NOT NULL PRIMARY KEY REFERENCES promotions (id),
     outcome TEXT NOT NULL CHECK (outcome IN ('done', 'void'))
 );
-CREATE TRIGGER IF NOT EXISTS promotions_stay BEFORE UPDATE ON promotions
-    BEGIN SELECT RAISE(ABORT, 'a promotion is never changed'); END;
-CREATE TRIGGER IF NOT EXISTS promotions_remain BEFORE DELETE ON promotions
-    BEGIN SELECT RAISE(ABORT, 'a promotion is never deleted'); END;
-CREATE TRIGGER IF NOT EXISTS promotion_ends_stay BEFORE UPDATE ON promotion_ends
-    BEGIN SELECT RAISE(ABORT, 'the end of a promotion is never changed'); END;
-CREATE TRIGGER IF NOT EXISTS promotion_ends_remain BEFORE DELETE ON promotion_ends
-    BEGIN SELECT RAISE(ABORT, 'the end of a promotion is never deleted'); END;
+"""
+_INTEND = """
+INSERT INTO promotions (id, name, version, alias, previous_version, reason, at)
+VALUES ((SELECT coalesce(max(id), 0) + 1 FROM promotions), ?, ?, ?, ?, ?, ?) RETURNING *
 """
 _INTENDED = "SELECT * FROM promotions WHERE id NOT IN (SELECT id FROM promotion_ends) ORDER BY id"
 _DONE = """
@@ -67,13 +62,12 @@ class PromotionIntents:
     """
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url, _SCHEMA)
-        self._lock = _lock_of(self._database)
+        self._database = _opened(url)
 
     def write(self, promotion: Promotion) -> None:
         """Intend a promotion durably; its audit record was written before. Raises: StorageUnwritable."""
-        with locked(self._lock), self._database.transaction() as connection:
-            _insert(connection, promotion)
+        with _held(self._database), self._database.transaction() as writer:
+            _insert(writer, promotion)
 
 
 class PromotionJournal:
@@ -83,8 +77,7 @@ class PromotionJournal:
     """
 
     def __init__(self, url: str, backend: Backend, audit: AuditTrail, clock: Clock) -> None:
-        self._database = Database(url, _SCHEMA)
-        self._lock = _lock_of(self._database)
+        self._database = _opened(url)
         self._backend, self._audit, self._clock = backend, audit, clock
 
     def promote(self, name: str, number: int, alias: str, reason: str) -> Promotion:
@@ -92,7 +85,7 @@ class PromotionJournal:
 
         Raises: NotFound (no such version; nothing is written), ServiceUnreachable.
         """
-        with locked(self._lock):
+        with _held(self._database):
             self._complete()
             self._backend.version(name, number)
             holder = self._backend.alias(name, alias)
@@ -104,13 +97,13 @@ class PromotionJournal:
                 facts={"alias": alias, "previous_version": previous},
             )
             now = from_micros(self._clock.micros())
-            with self._database.transaction() as connection:
-                row = _insert(connection, Promotion(name, number, alias, now, reason, previous))
+            with self._database.transaction() as writer:
+                row = _insert(writer, Promotion(name, number, alias, now, reason, previous))
             return self._apply(row)
 
     def resume(self) -> list[Promotion]:
         """Complete what was interrupted; returns it."""
-        with locked(self._lock):
+        with _held(self._database):
             return self._complete()
 
     def intended(self, name: str) -> list[Promotion]:
@@ -130,33 +123,34 @@ class PromotionJournal:
                 self._end(row["id"], "void")
         return completed
 
-    def _apply(self, row: sqlite3.Row) -> Promotion:
+    def _apply(self, row: Record) -> Promotion:
         self._backend.set_alias(row["name"], row["alias"], row["version"])
         self._end(row["id"], "done")
         return _promotion(row)
 
     def _end(self, promotion: int, outcome: str) -> None:
-        with self._database.transaction() as connection:
-            connection.execute("INSERT INTO promotion_ends (id, outcome) VALUES (?, ?)", (promotion, outcome))
+        with self._database.transaction() as writer:
+            writer.execute("INSERT INTO promotion_ends (id, outcome) VALUES (?, ?)", (promotion, outcome))
 
 
-def _lock_of(database: Database) -> Path:
-    return database.path.with_suffix(".promotions.lock")
+def _opened(url: str) -> SqlDatabase:
+    database = open_database(url, _SCHEMA)
+    for table in ("promotions", "promotion_ends"):
+        database.append_only(table)
+    return database
 
 
-def _insert(connection: sqlite3.Connection, promotion: Promotion) -> sqlite3.Row:
-    row: sqlite3.Row = connection.execute(
-        "INSERT INTO promotions (name, version, alias, previous_version, reason, at)"
-        " VALUES (?, ?, ?, ?, ?, ?) RETURNING *",
-        (
-            promotion.name, promotion.version, promotion.alias, promotion.previous_version,
-            promotion.reason, to_micros(promotion.at),
-        ),
-    ).fetchone()  # fmt: skip
+def _held(database: SqlDatabase) -> AbstractContextManager[None]:
+    return database.exclusive("promotions")
+
+
+def _insert(writer: Writer, promotion: Promotion) -> Record:
+    what = (promotion.name, promotion.version, promotion.alias, promotion.previous_version)
+    (row,) = writer.execute(_INTEND, (*what, promotion.reason, to_micros(promotion.at))).fetchall()
     return row
 
 
-def _promotion(row: sqlite3.Row) -> Promotion:
+def _promotion(row: Record) -> Promotion:
     return Promotion(
         name=row["name"],
         version=row["version"],

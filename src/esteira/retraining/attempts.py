@@ -13,26 +13,45 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from esteira.base.clock import from_micros, to_micros
+from esteira.base.databases import open_database
 from esteira.base.digest import digest_json, json_text
 from esteira.base.errors import EsteiraError
-from esteira.base.sqlite import Database
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Mapping
     from datetime import datetime
+
+    from esteira.base.databases.port import Record, Writer
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS retrain_attempts (
     id TEXT PRIMARY KEY, model TEXT NOT NULL, state TEXT NOT NULL, cause TEXT NOT NULL,
-    started_at INTEGER NOT NULL, candidate TEXT NOT NULL, rollout TEXT NOT NULL, step INTEGER NOT NULL,
-    reason TEXT NOT NULL, outcome TEXT NOT NULL, ended_at INTEGER
-) STRICT;
+    started_at BIGINT NOT NULL, candidate TEXT NOT NULL, rollout TEXT NOT NULL, step BIGINT NOT NULL,
+    reason TEXT NOT NULL, outcome TEXT NOT NULL, ended_at BIGINT
+);
 CREATE UNIQUE INDEX IF NOT EXISTS one_attempt_per_model ON retrain_attempts (model) WHERE state <> 'ended';
 CREATE TABLE IF NOT EXISTS retrain_events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, attempt TEXT NOT NULL REFERENCES retrain_attempts (id),
-    model TEXT NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL, facts TEXT NOT NULL
-) STRICT;
+    id BIGINT NOT NULL PRIMARY KEY, attempt TEXT NOT NULL REFERENCES retrain_attempts (id),
+    model TEXT NOT NULL, at BIGINT NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL, facts TEXT NOT NULL
+);
+"""
+_BEGIN = """
+INSERT INTO retrain_attempts
+    (state, candidate, rollout, step, reason, outcome, ended_at, id, model, cause, started_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_MOVE = """
+UPDATE retrain_attempts
+SET state = ?, candidate = ?, rollout = ?, step = ?, reason = ?, outcome = ?, ended_at = ?
+WHERE id = ? AND state = ? AND step = ?
+"""
+_LOG = """
+INSERT INTO retrain_events (id, attempt, model, at, kind, message, facts)
+VALUES ((SELECT coalesce(max(id), 0) + 1 FROM retrain_events), ?, ?, ?, ?, ?, ?)
+"""
+_HISTORY = """
+SELECT * FROM retrain_attempts WHERE model = ?
+ORDER BY (SELECT min(id) FROM retrain_events WHERE attempt = retrain_attempts.id)
 """
 
 
@@ -148,21 +167,17 @@ class AttemptJournal:
     """Attempts and their events in the state database."""
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url, _SCHEMA)
+        self._database = open_database(url, _SCHEMA)
 
     def begin(self, model: str, cause: str, now: datetime) -> Attempt:
         """A new attempt that is training. Raises: EsteiraError when one is open already."""
-        with self._database.transaction() as connection:
+        with self._database.transaction() as writer:
             sql = "SELECT count(*) AS many FROM retrain_attempts WHERE model = ?"
-            number = connection.execute(sql, (model,)).fetchone()["many"] + 1
+            number = writer.execute(sql, (model,)).fetchall()[0]["many"] + 1
             name = f"{now:%Y%m%dT%H%M%S}-{digest_json(['retrain', model, number])[:8]}"
             attempt = Attempt(name, model, AttemptState.TRAINING, cause, now)
-            connection.execute(
-                "INSERT INTO retrain_attempts VALUES (:id, :model, :state, :cause, :started_at, :candidate,"
-                " :rollout, :step, :reason, :outcome, :ended_at)",
-                _row(attempt),
-            )
-            _log(connection, model, LoopEvent("began", cause, {}, now, name))
+            writer.execute(_BEGIN, (*_standing(attempt), name, model, cause, to_micros(now)))
+            _log(writer, model, LoopEvent("began", cause, {}, now, name))
         return attempt
 
     def move(self, before: Attempt, after: Attempt, event: LoopEvent) -> None:
@@ -171,16 +186,11 @@ class AttemptJournal:
         legal_outcomes = _ENDS.get(before.state, frozenset()) if is_end else {None}
         if after.state not in _LEGAL[before.state] or after.outcome not in legal_outcomes:
             raise IllegalStep(before, after)
-        with self._database.transaction() as connection:
-            moved = connection.execute(
-                "UPDATE retrain_attempts SET state = :state, candidate = :candidate, rollout = :rollout,"
-                " step = :step, reason = :reason, outcome = :outcome, ended_at = :ended_at"
-                " WHERE id = :id AND state = :from_state AND step = :from_step",
-                _row(after) | {"from_state": before.state, "from_step": before.step},
-            )
+        with self._database.transaction() as writer:
+            moved = writer.execute(_MOVE, (*_standing(after), before.id, before.state, before.step))
             if moved.rowcount != 1:
                 raise AttemptMoved(before)
-            _log(connection, after.model, event)
+            _log(writer, after.model, event)
 
     def open_attempt(self, model: str) -> Attempt | None:
         """The attempt that has not ended."""
@@ -190,8 +200,7 @@ class AttemptJournal:
 
     def history(self, model: str) -> list[Attempt]:
         """All attempts, oldest first."""
-        sql = "SELECT * FROM retrain_attempts WHERE model = ? ORDER BY rowid"
-        return [_attempt(row) for row in self._database.rows(sql, (model,))]
+        return [_attempt(row) for row in self._database.rows(_HISTORY, (model,))]
 
     def events(self, model: str, limit: int = 100) -> list[LoopEvent]:
         """The newest events, oldest of them first."""
@@ -199,24 +208,20 @@ class AttemptJournal:
         return [_event(row) for row in reversed(self._database.rows(sql, (model, limit)))]
 
 
-def _row(attempt: Attempt) -> dict[str, object]:
+def _standing(attempt: Attempt) -> tuple[object, ...]:
     candidate = asdict(attempt.candidate) if attempt.candidate else None
-    return {
-        "id": attempt.id,
-        "model": attempt.model,
-        "state": attempt.state,
-        "cause": attempt.cause,
-        "started_at": to_micros(attempt.started_at),
-        "candidate": json_text(candidate, "facts of a candidate"),
-        "rollout": attempt.rollout,
-        "step": attempt.step,
-        "reason": attempt.reason,
-        "outcome": attempt.outcome or "",
-        "ended_at": to_micros(attempt.ended_at) if attempt.ended_at else None,
-    }
+    return (
+        attempt.state,
+        json_text(candidate, "facts of a candidate"),
+        attempt.rollout,
+        attempt.step,
+        attempt.reason,
+        attempt.outcome or "",
+        to_micros(attempt.ended_at) if attempt.ended_at else None,
+    )
 
 
-def _attempt(row: sqlite3.Row) -> Attempt:
+def _attempt(row: Record) -> Attempt:
     candidate = json.loads(row["candidate"])
     return Attempt(
         id=row["id"],
@@ -233,15 +238,12 @@ def _attempt(row: sqlite3.Row) -> Attempt:
     )
 
 
-def _log(connection: sqlite3.Connection, model: str, event: LoopEvent) -> None:
-    connection.execute(
-        "INSERT INTO retrain_events (attempt, model, at, kind, message, facts) VALUES (?, ?, ?, ?, ?, ?)",
-        (event.attempt, model, to_micros(event.at), event.kind, event.message,
-         json_text(dict(event.facts), "facts of an event")),
-    )  # fmt: skip
+def _log(writer: Writer, model: str, event: LoopEvent) -> None:
+    facts = json_text(dict(event.facts), "facts of an event")
+    writer.execute(_LOG, (event.attempt, model, to_micros(event.at), event.kind, event.message, facts))
 
 
-def _event(row: sqlite3.Row) -> LoopEvent:
+def _event(row: Record) -> LoopEvent:
     return LoopEvent(
         row["kind"], row["message"], json.loads(row["facts"]), from_micros(row["at"]), row["attempt"]
     )

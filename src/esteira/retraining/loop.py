@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from esteira.base.errors import EsteiraError, StorageUnwritable
+from esteira.base.errors import EsteiraError, ServiceUnreachable, StorageUnwritable
 from esteira.base.records import AlertState
 from esteira.retraining.attempts import Attempt, AttemptJournal, AttemptState, LoopEvent, Outcome
 from esteira.retraining.policy import decide
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from esteira.base.records import Alert
     from esteira.retraining.attempts import Candidate
     from esteira.retraining.policy import RetrainPolicy
-    from esteira.serving.rollout.analysis import Verdict
+    from esteira.serving.rollout.verdict import Verdict
+
+_NO_VERDICT = (StorageUnwritable, ServiceUnreachable)  # says nothing of the candidate: tried again later
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class RetrainLoop:
     def _train(self, attempt: Attempt) -> _Move:
         try:
             candidate = self._acts.train(attempt)
-        except StorageUnwritable:  # says nothing of the candidate: try again when there is room
+        except _NO_VERDICT:
             raise
         except EsteiraError as failure:
             return _end(attempt, Outcome.FAILED, f"training failed: {failure}")
@@ -136,7 +138,7 @@ class RetrainLoop:
     def _gate(self, attempt: Attempt) -> _Move:
         try:
             answer = self._acts.gate(attempt)
-        except StorageUnwritable:  # likewise
+        except _NO_VERDICT:
             raise
         except EsteiraError as failure:
             return _end(attempt, Outcome.FAILED, f"the gates could not judge: {failure}")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from esteira.base.errors import BadInput, EsteiraError, NotFound
 from esteira.registry.promotions import Promotion, PromotionIntents
-from esteira.serving.rollout.state import RolloutStore, RolloutUnderWay
+from esteira.serving.rollout.state import RolloutUnderWay
+from esteira.serving.rollout.store import RolloutStore
 from esteira.serving.routes import CHAMPION, Arm, Routes, RoutesMoved, RouteStore
 
 if TYPE_CHECKING:

@@ -16,6 +16,9 @@ import numpy as np
 
 from esteira.base.errors import BadInput, NotFound
 from esteira.base.records import PredictedRows, Prediction
+from esteira.monitoring.failure_log import FailedRequest, reason_of
+from esteira.serving.mirroring.mirror import Mirror
+from esteira.serving.splitting import PINNED, split
 from esteira.serving.telemetry.counts import Counts
 from esteira.serving.work import ColumnsWork, refuse_many
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from esteira.base.ports import Clock, PredictionSink
     from esteira.base.records import Label
+    from esteira.serving.access.guard import Headers
     from esteira.serving.deployments import Deployments
     from esteira.serving.features import FeatureReads
     from esteira.serving.live.arms import LoadedArm
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
     from esteira.serving.telemetry.metrics import Metrics
     from esteira.serving.work import Scored, Work
 
-PINNED = "pinned"  # the arm of a request that named its version: no split chose it
 LONGEST_NAME = 256  # characters of a prediction id or a sticky key
 
 
@@ -44,7 +47,23 @@ _drawn = Random()
 os.register_at_fork(after_in_child=_drawn.seed)  # two workers never draw the same
 
 
+_NO_HEADERS: Headers = {}
 _tuple = tuple.__new__  # a named tuple's own is a function in Python, on the path of every request
+
+
+class Shadows(Protocol):
+    """Asks versions besides what was answered."""
+
+    @property
+    def mirror(self) -> Mirror: ...
+    def close(self) -> None: ...
+
+
+class FailureSink(Protocol):
+    """Takes failures off the hot path."""
+
+    def write(self, failure: FailedRequest) -> None: ...
+    def close(self) -> None: ...
 
 
 class LabelSink(Protocol):
@@ -94,6 +113,24 @@ class Answer(msgspec.Struct, gc=False):
         return f"{self.id}#{row}" if row else self.id
 
 
+def encode(asked: Asked, rows: Sequence[dict[str, Any]]) -> list[list[float]]:
+    """Rows of named values as the numbers of the model that is asked, with the features that were read.
+
+    Raises: BadInput (which names the column and, of several, the row), FeaturesUnreadable.
+    """
+    refuse_many(len(rows))
+    encode_row, at = asked.loaded.encode, asked.at
+    if len(rows) == 1:
+        return [encode_row(rows[0], at)]
+    vectors = []
+    for number, values in enumerate(rows):
+        try:
+            vectors.append(encode_row(values, at))
+        except BadInput as wrong:
+            raise BadInput(f"row {number}: {wrong}") from wrong
+    return vectors
+
+
 class Gateway:
     """The transport-neutral core. It holds nothing of a request once that is answered."""
 
@@ -109,12 +146,16 @@ class Gateway:
         pushes: Pushes,
         default_model: str = "",
         deployments: Deployments | None = None,
+        failures: FailureSink | None = None,
+        shadows: Shadows | None = None,
     ) -> None:
         self.live, self.clock, self.metrics = live, clock, metrics
+        self._shadows = shadows
+        self.mirror = Mirror(metrics) if shadows is None else shadows.mirror  # of what was answered
         self.features, self.pushes = features, pushes
         self._default = default_model  # of protocols that name none
         self.deployments = deployments  # changes of what serves, where callers may ask for them
-        self._predictions, self._labels = predictions, labels
+        self._predictions, self._labels, self._failures = predictions, labels, failures
 
     def default(self) -> str:
         """The model that is asked where none is named. Raises: NotFound."""
@@ -135,8 +176,15 @@ class Gateway:
             raise NotFound(f"version of model {model.routes.model!r}", version[:80], mend)
         return found
 
-    def ask(self, model: str, request_id: str = "", key: str = "", version: str = "") -> Asked:
-        """Begin a request: its id, its arm and its moment.
+    def ask(
+        self,
+        model: str,
+        request_id: str = "",
+        key: str = "",
+        version: str = "",
+        headers: Headers = _NO_HEADERS,
+    ) -> Asked:
+        """Begin a request: its id, its arm and its moment. What its headers say of the split is followed.
 
         Raises: NotFound, ModelUnavailable, NotLoaded, BadInput (an id or a key that is too long).
         """
@@ -151,26 +199,14 @@ class Gateway:
         request_id = request_id or f"{_drawn.getrandbits(128):032x}"
         key = key or request_id
         live.used_at = started
-        loaded = self.arm(live, version) if version else live.only or live.choose(key)
-        name = PINNED if version else loaded.arm.name
+        if version:
+            loaded, name = self.arm(live, version), PINNED
+        elif live.only is not None:
+            loaded = live.only
+            name = loaded.arm.name
+        else:
+            loaded, name = split(live, key, headers)
         return Asked(model, loaded, name, live.routes.revision, request_id, key, self.clock.micros(), started)
-
-    def encode(self, asked: Asked, rows: Sequence[dict[str, Any]]) -> list[list[float]]:
-        """Rows of named values as the model's numbers, with the features that were read.
-
-        Raises: BadInput (which names the column and, of several, the row), FeaturesUnreadable.
-        """
-        refuse_many(len(rows))
-        encode, at = asked.loaded.encode, asked.at
-        if len(rows) == 1:
-            return [encode(rows[0], at)]
-        vectors = []
-        for number, values in enumerate(rows):
-            try:
-                vectors.append(encode(values, at))
-            except BadInput as wrong:
-                raise BadInput(f"row {number}: {wrong}") from wrong
-        return vectors
 
     def answer(self, asked: Asked, work: Work, scored: Scored) -> Answer:
         """The answer of what was scored; each row of it is logged as a prediction."""
@@ -180,11 +216,22 @@ class Gateway:
         who = name, asked.at, model, loaded.arm.version, arm, revision, asked.key
         latency = perf_counter() - asked.started
         if len(scores) == 1:
-            self._predictions.write(_tuple(Prediction, (*who, scores[0], latency, work.vector())))
+            self._predictions.write(
+                _tuple(Prediction, (*who, scores[0], latency, work.vector(), scored.parts))
+            )
         elif scores:
             packed = np.array(scores, "<f8").tobytes()
-            self._predictions.write(PredictedRows(*who, packed, latency, work.packed()))
+            parts = b"" if scored.parts is None else np.array(scored.parts, "<f8").tobytes()
+            self._predictions.write(PredictedRows(*who, packed, latency, work.packed(), parts))
         return Answer(model, loaded.version, arm, revision, name, scores, scored.outputs, seconds)
+
+    def failed(self, asked: Asked, status: int, raised: Exception) -> None:
+        """Log that the version which was to answer did not."""
+        if self._failures is None:
+            return
+        who = asked.id, asked.at, asked.model, asked.loaded.arm.version, asked.arm, asked.revision, asked.key
+        latency = perf_counter() - asked.started
+        self._failures.write(FailedRequest(*who, status, reason_of(raised), latency))
 
     def counts(self, asked: Asked) -> Counts:
         """Where the answers of the version that was asked are counted."""
@@ -200,7 +247,7 @@ class Gateway:
         row).
         """
         asked = self.ask(question.model, question.id, question.key, question.version)
-        work = ColumnsWork(self.encode(asked, question.rows))
+        work = ColumnsWork(encode(asked, question.rows))
         return self.answer(asked, work, work.score(asked.loaded))
 
     def label(self, labels: Sequence[Label]) -> None:
@@ -209,7 +256,10 @@ class Gateway:
             self._labels.write(label)
 
     def close(self) -> None:
-        """Stop following the routes and make every prediction and label durable."""
+        """Stop following the routes and make every prediction, label and failure durable."""
         self.live.close()
-        for log in (self._predictions, self._labels, self.pushes):
-            log.close()
+        if self._shadows is not None:
+            self._shadows.close()
+        for log in (self._predictions, self._labels, self.pushes, self._failures):
+            if log is not None:
+                log.close()

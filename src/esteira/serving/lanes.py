@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 INLINE_S = 0.0005  # a call that costs less is done at once: handing it over would cost as much
 MOST_ROWS = 1_024  # in one joined call
-_APART = frozenset(("pyfunc",))
 _PAYS = 0.1  # the least share of a call that joining another row must save
 _PROBE = 64  # every so many calls join a few all the same: else nobody would see that it pays by now
 _PROBE_ROWS = 8
@@ -232,7 +231,7 @@ class Lanes:
 
         A model in a process of its own may hang, and so may one whose cost nobody knows yet.
         """
-        return loaded.cost.of(work.rows) > INLINE_S or loaded.platform in _APART
+        return loaded.cost.of(work.rows) > INLINE_S or loaded.may_wait
 
     async def score(self, asked: Asked, work: Work, deadline_s: float) -> Scored:
         """Ask the model when its turn has come. Raises: Refused, and what the model raises."""

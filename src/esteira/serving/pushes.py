@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
+from esteira.base.databases import open_database
 from esteira.base.errors import NotFound
-from esteira.base.sqlite import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS push_tables (
     name TEXT PRIMARY KEY,
-    columns BLOB NOT NULL,  -- an Arrow schema, serialized
+    columns BYTEA NOT NULL,  -- an Arrow schema, serialized
     required TEXT NOT NULL,  -- JSON
     published TEXT NOT NULL
-) WITHOUT ROWID
+)
 """
 
 
@@ -48,7 +48,7 @@ class PushTables:
     """
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url, _SCHEMA)
+        self._database = open_database(url, _SCHEMA)
 
     def publish(self, tables: Iterable[PushTable]) -> None:
         """From now on these take pushes, and no others."""

@@ -1,4 +1,4 @@
-"""Which version of a model answers which request: the split, kept in SQLite, sticky by key."""
+"""Which version of a model answers which request: the split, kept in the state database, sticky by key."""
 
 from __future__ import annotations
 
@@ -10,41 +10,36 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from esteira.base.databases import open_database
 from esteira.base.errors import BadInput, EsteiraError
-from esteira.base.files import StillLocked, locked
-from esteira.base.sqlite import Database
+from esteira.base.files import StillLocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from esteira.base.databases.port import Record
 
 CHAMPION = "champion"
 _SPAN = 2**64  # the number of values that the eight hashed bytes can take
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS routes (
-    model TEXT NOT NULL, revision INTEGER NOT NULL, salt TEXT NOT NULL, arms TEXT NOT NULL,
+    model TEXT NOT NULL, revision BIGINT NOT NULL, salt TEXT NOT NULL, arms TEXT NOT NULL,
     PRIMARY KEY (model, revision)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS known_versions (
-    model TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (model, version)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS unloaded_models (model TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS route_changes (
-    change INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL UNIQUE
 );
+CREATE TABLE IF NOT EXISTS known_versions (
+    model TEXT NOT NULL, version BIGINT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (model, version)
+);
+CREATE TABLE IF NOT EXISTS unloaded_models (model TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS route_changes (change BIGINT NOT NULL, model TEXT NOT NULL UNIQUE);
 """
 # What changed last, one row for each model: whoever follows reads what is new and not thousands of routes.
-_FOLLOWED = (("routes", "INSERT"), ("unloaded_models", "INSERT"), ("unloaded_models", "DELETE"))
-_TRIGGERS = "".join(
-    f"""
-CREATE TRIGGER IF NOT EXISTS {table}_{event.lower()} AFTER {event} ON {table} BEGIN
-    DELETE FROM route_changes WHERE model = {row}.model;
-    INSERT INTO route_changes (model) VALUES ({row}.model);
-END;
-"""
-    for table, event in _FOLLOWED
-    for row in ("OLD" if event == "DELETE" else "NEW",)
+_CHANGED = (
+    "INSERT INTO route_changes (change, model) VALUES "
+    "((SELECT coalesce(max(change), 0) + 1 FROM route_changes), ?) "
+    "ON CONFLICT (model) DO UPDATE SET change = excluded.change"
 )
+_NEWEST = "SELECT model, max(revision) AS revision FROM routes GROUP BY model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +52,21 @@ class Arm:
     share: float  # of the requests, 0 to 1
 
 
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """A version that is asked what others answer, after the reply; nobody waits for it."""
+
+    name: str  # challenger…
+    version: int
+    digest: str  # of the bundle folder
+    share: float  # of the requests that it is asked too, above 0 to 1
+
+
 @dataclass(frozen=True)
 class Routes:
-    """The split of one model's requests over its arms.
+    """The split of one model's requests over its arms, and who is asked besides.
 
+    An arm with no share is held in memory all the same: what it takes back is answered at once.
     Raises: BadInput when there is no champion, a name is doubled, or the shares do not sum to 1.
     """
 
@@ -68,10 +74,12 @@ class Routes:
     arms: tuple[Arm, ...]
     salt: str = ""  # another salt deals the keys anew
     revision: int = 0  # given by the store
+    shadows: tuple[Shadow, ...] = ()
+    segments: tuple[str, ...] = ()  # whose requests are split; all others go to the champion. Empty: all are
 
     def __post_init__(self) -> None:
-        names = [arm.name for arm in self.arms]
-        if CHAMPION not in names or len(set(names)) != len(names):
+        names = [*(arm.name for arm in self.arms), *(shadow.name for shadow in self.shadows)]
+        if CHAMPION not in names[: len(self.arms)] or len(set(names)) != len(names):
             raise BadInput(
                 f"routes of {self.model!r} need one arm named {CHAMPION!r} and no doubled name, found {names}"
             )
@@ -81,6 +89,11 @@ class Routes:
                 f"shares of {self.model!r} must lie between 0 and 1 and sum to 1, found {shares}; "
                 f"give {CHAMPION!r} what the others leave"
             )
+        mirrored = [each.share for each in self.shadows]
+        if not all(0 < share <= 1 for share in mirrored):
+            raise BadInput(f"shadows of {self.model!r} are asked a share above 0 to 1, found {mirrored}")
+        if "" in self.segments:
+            raise BadInput(f"a segment of {self.model!r} needs a name; leave segments out to split them all")
 
     @property
     def champion(self) -> Arm:
@@ -99,6 +112,15 @@ class Routes:
                 end += arm.share
                 ends.append((math.inf if end >= 1 - 1e-9 else end * _SPAN, arm))
         return (*ends, (math.inf, self.champion))
+
+    def is_inside(self, segment: str) -> bool:
+        """Whether the requests of a segment are split.
+
+        >>> arms = (Arm("champion", 1, "a", 0.75), Arm("challenger", 2, "b", 0.25))
+        >>> Routes("late", arms, segments=("beta",)).is_inside("beta"), Routes("late", arms).is_inside("")
+        (True, True)
+        """
+        return not self.segments or segment in self.segments
 
 
 class RoutesMoved(EsteiraError):
@@ -148,7 +170,7 @@ class RouteStore:
     """The routes of all models, with every earlier revision. Raises: StorageUnwritable, CorruptArtifact."""
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url, _SCHEMA + _TRIGGERS)
+        self._database = open_database(url, _SCHEMA)
 
     def get(self, model: str, revision: int | None = None) -> Routes | None:
         """The routes in force, or those of an earlier revision; None when there are none."""
@@ -159,9 +181,7 @@ class RouteStore:
         )
         if not found:
             return None
-        row = found[0]
-        arms = tuple(Arm(**arm) for arm in json.loads(row["arms"]))
-        return Routes(row["model"], arms, row["salt"], row["revision"])
+        return _routes(found[0])
 
     @contextmanager
     def changing(self, patience_s: float | None = None) -> Iterator[None]:
@@ -170,10 +190,9 @@ class RouteStore:
         One thread of one process holds it at a time, so none may take it twice.
         Raises: StorageUnwritable, ChangeUnderWay (somebody else held it for all of `patience_s`).
         """
-        lock = self._database.path.with_suffix(".routes.lock")
         with ExitStack() as held:
             try:
-                held.enter_context(locked(lock, patience_s))
+                held.enter_context(self._database.exclusive("routes", patience_s))
             except StillLocked as taken:
                 raise ChangeUnderWay(taken.seconds) from taken
             yield
@@ -184,78 +203,104 @@ class RouteStore:
         `expected_revision` is the one that was in force when these were decided on, 0 for none.
         Raises: RoutesMoved (another is in force).
         """
-        arms = json.dumps([asdict(arm) for arm in routes.arms])
-        with self._database.transaction() as connection:
-            before = connection.execute(
-                "SELECT coalesce(max(revision), 0) FROM routes WHERE model = ?", (routes.model,)
-            ).fetchone()[0]
-            if expected_revision not in (None, before):
+        with self._database.transaction() as writer:
+            before = writer.execute(
+                "SELECT coalesce(max(revision), 0) AS revision FROM routes WHERE model = ?", (routes.model,)
+            ).fetchone()
+            held = 0 if before is None else int(before["revision"])
+            if expected_revision not in (None, held):
                 raise RoutesMoved(routes.model, expected_revision or 0, self.get(routes.model))
-            connection.execute(
-                "INSERT INTO routes VALUES (?, ?, ?, ?)", (routes.model, before + 1, routes.salt, arms)
+            writer.execute(
+                "INSERT INTO routes (model, revision, salt, arms) VALUES (?, ?, ?, ?)",
+                (routes.model, held + 1, routes.salt, _text(routes)),
             )
-        return replace(routes, revision=before + 1)
+            writer.execute(_CHANGED, (routes.model,))
+        return replace(routes, revision=held + 1)
 
     def names(self) -> list[str]:
         """The models that have routes."""
-        return [row[0] for row in self._database.rows("SELECT DISTINCT model FROM routes ORDER BY model")]
+        rows = self._database.rows("SELECT DISTINCT model FROM routes ORDER BY model")
+        return [row["model"] for row in rows]
 
     def revisions(self) -> dict[str, int]:
         """The revision in force of every model."""
-        rows = self._database.rows("SELECT model, max(revision) FROM routes GROUP BY model")
-        return {row[0]: row[1] for row in rows}
+        return {row["model"]: row["revision"] for row in self._database.rows(_NEWEST)}
 
     def know(self, model: str, version: int, digest: str) -> None:
         """Let a version be deployed by its number: the registry's word, where no registry is asked."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO known_versions VALUES (?, ?, ?)", (model, version, digest)
+        with self._database.transaction() as writer:
+            writer.execute(
+                "INSERT INTO known_versions (model, version, digest) VALUES (?, ?, ?) "
+                "ON CONFLICT (model, version) DO UPDATE SET digest = excluded.digest",
+                (model, version, digest),
             )
 
     def known(self, model: str) -> dict[int, str]:
         """The versions that may be deployed by number, with the digests of their bundles."""
         rows = self._database.rows("SELECT version, digest FROM known_versions WHERE model = ?", (model,))
-        return {row[0]: row[1] for row in rows}
+        return {row["version"]: row["digest"] for row in rows}
 
     def set_unloaded(self, model: str, *, is_unloaded: bool) -> None:
         """Take a model out of every gateway's memory though it has routes, or let it back in."""
-        with self._database.transaction() as connection:
+        with self._database.transaction() as writer:
             if is_unloaded:
-                connection.execute("INSERT OR IGNORE INTO unloaded_models VALUES (?)", (model,))
+                sql = "INSERT INTO unloaded_models (model) VALUES (?) ON CONFLICT (model) DO NOTHING"
             else:
-                connection.execute("DELETE FROM unloaded_models WHERE model = ?", (model,))
+                sql = "DELETE FROM unloaded_models WHERE model = ?"
+            writer.execute(sql, (model,))
+            writer.execute(_CHANGED, (model,))
 
     def unloaded(self) -> frozenset[str]:
         """The models that no gateway holds in memory."""
-        return frozenset(row[0] for row in self._database.rows("SELECT model FROM unloaded_models"))
+        return frozenset(row["model"] for row in self._database.rows("SELECT model FROM unloaded_models"))
 
     def newest_change(self) -> int:
         """The number of the newest change of any model: what `changed_since` counts from."""
-        return int(self._database.rows("SELECT coalesce(max(change), 0) FROM route_changes")[0][0])
+        rows = self._database.rows("SELECT coalesce(max(change), 0) AS newest FROM route_changes")
+        return int(rows[0]["newest"])
 
     def changed_since(self, change: int) -> tuple[int, list[str]]:
         """The newest change, and the models whose routes, or being unloaded, changed after that one."""
         sql = "SELECT change, model FROM route_changes WHERE change > ? ORDER BY change"
         rows = self._database.rows(sql, (change,))
-        return (rows[-1][0] if rows else change), [row[1] for row in rows]
+        return (rows[-1]["change"] if rows else change), [row["model"] for row in rows]
 
     def revision(self, model: str) -> int:
         """The revision in force of a model; 0 when it has no routes."""
-        found = self._database.rows("SELECT max(revision) FROM routes WHERE model = ?", (model,))
-        return found[0][0] or 0
+        sql = "SELECT coalesce(max(revision), 0) AS revision FROM routes WHERE model = ?"
+        return int(self._database.rows(sql, (model,))[0]["revision"])
 
     def versions(self) -> dict[str, list[str]]:
-        """The versions that the routes in force of every model name."""
+        """The versions that the routes in force of every model name, those of shadows left out."""
         sql = (
-            "SELECT model, (SELECT arms FROM routes AS r WHERE r.model = newest.model AND "
-            "r.revision = newest.revision) FROM (SELECT model, max(revision) AS revision FROM routes "
-            "GROUP BY model) AS newest"
+            f"SELECT routes.* FROM routes JOIN ({_NEWEST}) AS newest "
+            "ON routes.model = newest.model AND routes.revision = newest.revision"
         )
-        rows = self._database.rows(sql)
-        return {
-            row[0]: list(dict.fromkeys(str(arm["version"]) for arm in json.loads(row[1]))) for row in rows
-        }
+        found = (_routes(row) for row in self._database.rows(sql))
+        return {each.model: list(dict.fromkeys(str(arm.version) for arm in each.arms)) for each in found}
 
     def changes(self) -> int:
         """A number that differs after another process or thread has written: cheap to poll."""
         return self._database.changes()
+
+
+def _text(routes: Routes) -> str:
+    """What the store keeps: a plain list where nothing but arms is said, as it always was."""
+    arms = [asdict(arm) for arm in routes.arms]
+    if not routes.shadows and not routes.segments:
+        return json.dumps(arms)
+    shadows = [asdict(each) for each in routes.shadows]
+    return json.dumps({"arms": arms, "shadows": shadows, "segments": routes.segments})
+
+
+def _routes(row: Record) -> Routes:
+    said = json.loads(row["arms"])
+    said = said if isinstance(said, dict) else {"arms": said, "shadows": (), "segments": ()}
+    return Routes(
+        row["model"],
+        tuple(Arm(**each) for each in said["arms"]),
+        row["salt"],
+        row["revision"],
+        tuple(Shadow(**each) for each in said["shadows"]),
+        tuple(said["segments"]),
+    )

@@ -32,6 +32,7 @@ class Scored(msgspec.Struct, gc=False):
     seconds: float  # in the model
     cpu_seconds: float
     outputs: Mapping[str, NDArray[Any]] | None = None
+    parts: list[float] | None = None  # of a combination: what each member gave, row by row; NaN for nothing
 
 
 class Version(Protocol):
@@ -87,15 +88,21 @@ class ColumnsWork(msgspec.Struct, gc=False):
         return np.frombuffer(bytearray(self.packed()), "<f8").reshape(len(self.vectors), columns)
 
     def score(self, loaded: Version) -> Scored:
+        runtime = loaded.runtime
         if len(self.vectors) == 1:
+            parts_of = getattr(runtime, "predict_row_parts", None)
             started = perf_counter()
-            scores = [loaded.runtime.predict_row(self.vectors[0])]
+            if parts_of is None:
+                scores = [runtime.predict_row(self.vectors[0])]
+                seconds = perf_counter() - started
+                return Scored(scores, seconds, seconds)  # the thread's own clock costs as much as the row
+            score, parts = parts_of(self.vectors[0])
             seconds = perf_counter() - started
-            return Scored(scores, seconds, seconds)  # the thread's own clock would cost as much as the row
+            return Scored([score], seconds, seconds, None, parts)
         matrix = self.matrix(len(loaded.signature.columns))
         started, cpu = perf_counter(), thread_time()
-        scores = loaded.runtime.predict(matrix).tolist()
-        return Scored(scores, perf_counter() - started, thread_time() - cpu)
+        scores, parts = _scored(runtime, matrix)
+        return Scored(scores, perf_counter() - started, thread_time() - cpu, None, parts)
 
     def joins(self, other: Work) -> bool:
         return isinstance(other, ColumnsWork)
@@ -185,6 +192,7 @@ def score_together(loaded: Version, works: Sequence[Work]) -> list[Scored]:
     counts = [work.rows for work in works]
     whole = _joined(works).score(loaded)
     ends = np.cumsum(counts).tolist()
+    parts, width = whole.parts, len(whole.parts or ()) // max(len(whole.scores), 1)
     answers = {len(whole.scores), *(len(output) for output in (whole.outputs or {}).values())}
     if answers != {ends[-1]}:
         return [work.score(loaded) for work in works]  # its answers are not row by row
@@ -195,9 +203,19 @@ def score_together(loaded: Version, works: Sequence[Work]) -> list[Scored]:
             whole.seconds * rows / total,
             whole.cpu_seconds * rows / total,
             None if whole.outputs is None else {n: v[end - rows : end] for n, v in whole.outputs.items()},
+            None if parts is None else parts[(end - rows) * width : end * width],
         )
         for rows, end in zip(counts, ends, strict=True)
     ]
+
+
+def _scored(runtime: Runtime, matrix: NDArray[np.float64]) -> tuple[list[float], list[float] | None]:
+    """The scores of many rows, and the parts of a combination."""
+    parts_of = getattr(runtime, "predict_parts", None)
+    if parts_of is None:
+        return runtime.predict(matrix).tolist(), None
+    scores, parts = parts_of(matrix)
+    return scores.tolist(), parts.ravel().tolist()
 
 
 def _joined(works: Sequence[Work]) -> Work:

@@ -18,6 +18,7 @@ from esteira.base.logs import configure_logs
 from esteira.base.settings import load_settings
 from esteira.features.online import OnlineReader
 from esteira.features.stores import open_store
+from esteira.monitoring.failure_log import FailureLog
 from esteira.monitoring.prediction_log import LabelLog, PredictionLog
 from esteira.monitoring.push_log import PushLog
 from esteira.pipelines.artifacts import ArtifactStore
@@ -36,6 +37,8 @@ from esteira.serving.live.arms import load_arm
 from esteira.serving.live.loads import Loads
 from esteira.serving.live.memory import MIB
 from esteira.serving.live.routes import LiveLimits, LiveRoutes
+from esteira.serving.mirroring.keeper import Keeper
+from esteira.serving.mirroring.mirror import Mirror
 from esteira.serving.pushes import Pushes, PushTables
 from esteira.serving.routes import RouteStore
 from esteira.serving.runtimes.permission import Permission, permit
@@ -44,7 +47,7 @@ from esteira.serving.telemetry.metrics import Metrics
 from esteira.serving.telemetry.resources import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from esteira.base.ports import Clock
     from esteira.base.settings import Settings
@@ -54,11 +57,14 @@ if TYPE_CHECKING:
     from esteira.serving.routes import Arm
     from esteira.serving.telemetry.exporter import Exporter
     from esteira.serving.telemetry.port import Observer
+    from esteira.serving.telemetry.resources import Log
 
 log = logging.getLogger(__name__)
 
 SWITCH_S = 0.0005  # a thread that loads a model gives way to requests ten times as soon as by default
 START_S = 10.0  # that a start waits for models; those that take longer come while the others serve
+GRACE_S = 30.0  # beyond a load, for the process of the shadows to say something before it is held to hang
+FAILURES_MS = 250  # failures are few, and nobody joins them with what comes within the second
 YOUNG_OBJECTS = 20_000  # between two garbage collections: a request leaves none, so they find little
 
 
@@ -142,6 +148,7 @@ def open_gateway(
     bundles = ArtifactStore(settings.store("artifacts")).folder
     live = open_live(settings, bundles, reader, metrics, shared)
     predictions, labels = PredictionLog(logs, worker, flush_ms), LabelLog(logs, worker, flush_ms)
+    failures, keeper = FailureLog(logs, worker, max(flush_ms, FAILURES_MS)), open_keeper(settings, metrics)
     pushes = Pushes(PushTables(settings.store("state")), PushLog(logs, worker))
     gateway = Gateway(
         live,
@@ -153,21 +160,31 @@ def open_gateway(
         pushes=pushes,
         default_model=settings.project.name,
         deployments=_deployments(settings, clock, partial(load_arm, bundles=bundles, readers=reader), audit),
+        failures=failures,
+        shadows=keeper,
     )
     live.refresh(START_S)
     pushes.follow()
-    live.watch(partial(_tick, Meter(metrics, observers), predictions, labels, pushes, parent))
+    keeper.tick(live.models)  # what is answered from the first request on is mirrored
+    kept: Mapping[str, Log] = {"predictions": predictions, "labels": labels}
+    measure = partial(Meter(metrics, observers).tick, kept)
+    live.watch(partial(_tick, gateway, measure, keeper, parent))
     return gateway
 
 
-def _tick(
-    meter: Meter, predictions: PredictionLog, labels: LabelLog, pushes: Pushes, parent: int | None
-) -> None:
+def _tick(gateway: Gateway, measure: Callable[[], None], keeper: Keeper, parent: int | None) -> None:
     """What a worker does fifty times a second, beside its requests."""
-    meter.tick({"predictions": predictions, "labels": labels})
-    pushes.follow()
+    measure()
+    gateway.pushes.follow()
+    keeper.tick(gateway.live.models)
     if parent is not None and os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)  # end as if the parent had said so
+
+
+def open_keeper(settings: Settings, metrics: Metrics) -> Keeper:
+    """What mirrors answered requests to shadows; there is no process for it until a model has one."""
+    hung_s = settings.gateway.load_seconds + GRACE_S
+    return Keeper(Mirror(metrics), [str(settings.root), str(os.getpid()), str(hung_s)], hung_s + GRACE_S)
 
 
 def open_live(

@@ -24,6 +24,7 @@ from esteira.web import pages
 from esteira.web.features import feature_view, features
 from esteira.web.pulse import Pulses
 from esteira.web.ring import ring
+from esteira.web.rollout_doors import RolloutDoors
 from esteira.web.serving import model_page, serving_page
 from esteira.web.words import LANGUAGES, Words, negotiate
 
@@ -48,7 +49,7 @@ _SECTIONS: dict[str, Callable[[Station, Words], list[pages.Section]]] = {
     "audit": pages.audit,
 }
 _PAGES = (
-    *("ring", "data", "features", "runs", "models", "serving", "traffic"),
+    *("ring", "data", "features", "runs", "models", "serving", "traffic", "rollouts"),
     *("performance", "drift", "alerts", "audit"),
 )
 _POLICY = (
@@ -58,6 +59,9 @@ _HEADERS = {
     "content-security-policy": _POLICY,
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
+}
+_WITH_FORMS = _HEADERS | {
+    "content-security-policy": _POLICY.replace("form-action 'none'", "form-action 'self'")
 }
 
 
@@ -73,6 +77,7 @@ class Site:
 
     def __init__(self, station: Station) -> None:
         self._station, self._pulses = station, Pulses(station.settings)
+        self.rollouts = RolloutDoors(station, self._pulses, self)
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
         )
@@ -110,63 +115,64 @@ class Site:
         return JSONResponse({"project": self._station.project.name})
 
     def _front(self, request: Request) -> Response:
-        say = self._words(request)
+        say = self.words(request)
         events = [
             _Event(event.at, event.tell(say.language), event.is_alarming)
             for event in reversed(Story(self._station.state).events(newest=200))
         ]
         drawn = ring(overview(self._station), say, say.language)
-        return self._page("ring.html", say, "ring", title="The ring", ring=drawn, story=events)
+        return self.page("ring.html", say, "ring", title="The ring", ring=drawn, story=events)
 
     def _section(self, request: Request) -> Response:
-        say = self._words(request)
+        say = self.words(request)
         name = request.path_params["page"]
         if name not in _SECTIONS:
-            return self._missing(say)
-        return self._page(
-            "sections.html", say, name, title=name, sections=_SECTIONS[name](self._station, say)
-        )
+            return self.missing_page(say)
+        return self.page("sections.html", say, name, title=name, sections=_SECTIONS[name](self._station, say))
 
     def _view(self, request: Request) -> Response:
-        say = self._words(request)
+        say = self.words(request)
         name = request.path_params["name"]
         try:
             sections = feature_view(self._station, say, name)
         except UnknownName:
-            return self._missing(say)
+            return self.missing_page(say)
         title = f"{say('view')} {name}"
-        return self._page("sections.html", say, "features", title=title, sections=sections)
+        return self.page("sections.html", say, "features", title=title, sections=sections)
 
     def _serving(self, request: Request) -> Response:
-        say = self._words(request)
+        say = self.words(request)
         page = serving_page(self._station, self._pulses, say, _port(request))
         root = self._station.settings.root
-        return self._page("serving.html", say, "serving", title="serving", page=page, root=root)
+        return self.page("serving.html", say, "serving", title="serving", page=page, root=root)
 
     def _served(self, request: Request) -> Response:
-        say, name = self._words(request), request.path_params["name"]
+        say, name = self.words(request), request.path_params["name"]
         try:
             model = model_page(self._station, self._pulses, say, name, _port(request))
         except NotFound:
-            return self._missing(say)
+            return self.missing_page(say)
         title = f"{say('model')} {name}"
-        return self._page("served_model.html", say, "serving", title=title, model=model)
+        return self.page("served_model.html", say, "serving", title=title, model=model)
 
     async def missing(self, request: Request, error: Exception) -> Response:
         """An address that leads nowhere."""
         del error
-        return await run_in_threadpool(self._missing, self._words(request))
+        return await run_in_threadpool(self.missing_page, self.words(request))
 
-    def _missing(self, say: Words) -> Response:
-        return self._page("missing.html", say, "", status=404, title="no such page")
+    def missing_page(self, say: Words) -> Response:
+        """That there is no such page."""
+        return self.page("missing.html", say, "", status=404, title="no such page")
 
-    def _words(self, request: Request) -> Words:
+    def words(self, request: Request) -> Words:
+        """The language of a visitor."""
         accepted = request.headers.get("accept-language", "")
         return Words(
             negotiate(request.query_params.get("lang"), accepted, self._station.settings.web.language)
         )
 
-    def _page(self, template: str, say: Words, here: str, *, status: int = 200, **values: object) -> Response:
+    def page(self, template: str, say: Words, here: str, *, status: int = 200, **values: object) -> Response:
+        """A template as a page; one that has forms may send them back here."""
         html = self._templates.get_template(template).render(
             say=say,
             here=here,
@@ -178,7 +184,7 @@ class Site:
             release=__version__,
             **values,
         )
-        return HTMLResponse(html, status, _HEADERS)
+        return HTMLResponse(html, status, _WITH_FORMS if values.get("has_forms") else _HEADERS)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -203,6 +209,7 @@ def create_app(station: Station) -> Starlette:
         Route("/features/{name}", site.view),
         Route("/serving", site.serving),
         Route("/serving/{name:path}", site.served),
+        *site.rollouts.routes(),
         Route("/{page}", site.section),
     ]
     handlers: dict[Any, Any] = {404: site.missing, EsteiraError: _refused}

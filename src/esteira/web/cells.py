@@ -106,3 +106,8 @@ def tag(word: str, say: Words) -> Markup:
     """
     css = "tag alarm" if word in _ALARMING else "tag"
     return Markup('<span class="{}">{}</span>').format(css, say(word)) if word else Markup("")
+
+
+def rollout_link(rollout_id: str, say: Words) -> Markup:
+    """The id of a rollout, which leads to its page."""
+    return Markup('<a href="/rollouts/{}?lang={}">{}</a>').format(rollout_id, say.language, rollout_id)

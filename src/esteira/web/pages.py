@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from esteira.project.observations import Observations
 from esteira.project.overview import table_states, traffic
-from esteira.web.cells import code, decimal, moment, tag
+from esteira.web.cells import code, decimal, moment, rollout_link, tag
 from esteira.web.charts import Point, line_chart, share_bar, stacked_bars
 
 if TYPE_CHECKING:
@@ -132,10 +132,12 @@ def traffic_page(station: Station, say: Words) -> list[Section]:
             f"v{r.champion_version} → v{r.challenger_version}",
             tag(r.state, say),
             r.reason,
+            rollout_link(r.id, say),
         )
         for r in reversed(station.rollouts.history(name))
     ]
-    sections.append(Section("Rollouts", columns=("started", "version", "state", "why"), rows=rollouts))
+    columns = ("started", "version", "state", "why", "rollout")
+    sections.append(Section("Rollouts", columns=columns, rows=rollouts))
     return sections
 
 

@@ -80,11 +80,12 @@ def _stations(seen: Overview, say: Words) -> list[_Station]:
     worse = any(alert.monitor == "performance" for alert in firing)
     asked = f"{say.count(seen.predictions)} · {say.count(seen.labels)} {say('labels')}"
     rolling = f"v{seen.rollout.challenger_version}" if seen.rollout else say("none under way")
+    rollout = f"rollouts/{seen.rollout.id}" if seen.rollout else "rollouts"
     return [
         _Station(say("tables"), f"{say.count(rows)} {say('rows')}", "data"),
         _Station(say("training"), f"{run.id[:15]}" if run else "–", "runs"),
         _Station(say("registry"), f"{say('champion')} v{seen.champion}" if seen.champion else "–", "models"),
-        _Station(say("rollout"), rolling, "traffic", "live" if seen.rollout else "quiet"),
+        _Station(say("rollout"), rolling, rollout, "live" if seen.rollout else "quiet"),
         _Station(say("gateway"), split, "serving", "live" if seen.routes else "quiet"),
         _Station(say("predictions"), asked, "traffic"),
         _Station(say("performance"), measured, "performance", "alarm" if worse else "quiet"),

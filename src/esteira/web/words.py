@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from esteira.web.rollout_words import ROLLOUT_WORDS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LANGUAGES = {"en": "English", "pt-BR": "Português"}
 
 _PORTUGUESE: Mapping[str, str] = {
+    **ROLLOUT_WORDS,
     "ring": "anel",
     "The ring": "O anel",
     "runs": "execuções",

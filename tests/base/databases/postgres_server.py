@@ -29,6 +29,13 @@ class PostgresServer:
         self.url = f"postgresql://tester@127.0.0.1:{self.port}/postgres"
         self._run("initdb", "-A", "trust", "-U", "tester", "--no-sync", "-E", "UTF8")
 
+    def schema(self, name: str) -> str:
+        """The URL of a schema of its own, which is made if it is not there."""
+        from esteira.base.databases.postgresql import PostgresDatabase
+
+        PostgresDatabase(self.url, f"CREATE SCHEMA IF NOT EXISTS {name}").close()
+        return f"{self.url}?options=-csearch_path%3D{name}"
+
     def start(self) -> None:
         """Start it and wait until it answers."""
         options = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1"

@@ -23,8 +23,15 @@ def test_a_file_of_sqlite_is_opened_with_its_schema(tmp_path: Path) -> None:
 
 
 def test_a_scheme_that_nobody_serves_is_refused_with_those_that_are() -> None:
-    with pytest.raises(UnknownScheme, match="postgresql, sqlite"):
+    with pytest.raises(UnknownScheme, match="postgres, postgresql, sqlite"):
         open_database("oracle://x")
+
+
+def test_a_password_of_a_scheme_that_nobody_serves_is_not_shown() -> None:
+    with pytest.raises(UnknownScheme, match=r"oracle://ana:\*\*\*@x/y") as refused:
+        open_database("oracle://ana:s3cr@et@x/y")
+    assert "s3cr" not in str(refused.value)
+    assert "et@" not in refused.value.url
 
 
 def test_a_server_that_nobody_asked_for_loads_no_vendor() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -12,10 +15,17 @@ from tests.base.databases.postgres_server import PostgresServer
 from tests.contracts.database import SCHEMA, DatabaseContract, put, steps
 
 from esteira.base.databases.postgresql import PostgresDatabase
-from esteira.base.errors import BadInput, ServiceUnreachable, StorageUnwritable
+from esteira.base.errors import (
+    BadInput,
+    CorruptArtifact,
+    EsteiraError,
+    ServiceUnreachable,
+    StorageUnwritable,
+)
+from esteira.base.files import StillLocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 COMMIT_AND_HANG = """
@@ -26,6 +36,13 @@ with database.transaction() as writer:
     writer.execute("INSERT INTO held VALUES (?)", (1,))
 with database.transaction() as writer:
     writer.execute("INSERT INTO held VALUES (?)", (2,))
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+HOLD_AND_HANG = """
+import sys, time
+from esteira.base.databases import open_database
+with open_database(sys.argv[1]).exclusive("routes"):
     print("ready", flush=True)
     time.sleep(60)
 """
@@ -47,8 +64,7 @@ class TestPostgresDatabase(DatabaseContract):
 
     def open(self, folder: Path, schema: str = SCHEMA) -> PostgresDatabase:
         name = "s" + sha256(str(folder).encode()).hexdigest()[:16]
-        PostgresDatabase(self.server.url, f"CREATE SCHEMA IF NOT EXISTS {name}").close()
-        return PostgresDatabase(f"{self.server.url}?options=-csearch_path%3D{name}", schema)
+        return PostgresDatabase(self.server.schema(name), schema)
 
     def test_a_killed_server_is_our_error_and_is_used_again_when_it_is_back(self, tmp_path: Path) -> None:
         database = self.open(tmp_path)
@@ -92,6 +108,107 @@ class TestPostgresDatabase(DatabaseContract):
         with database.transaction() as mine:
             mine.execute("INSERT INTO held VALUES (?)", (3,))
         assert [row["at"] for row in database.rows("SELECT at FROM held ORDER BY at")] == [1, 3]
+        database.close()
+
+    def test_who_opens_the_same_in_one_thread_shares_its_connection(self, tmp_path: Path) -> None:
+        opened = [self.open(tmp_path) for _ in range(5)]
+        sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'shared'"
+        named = [PostgresDatabase(f"{opened[0]._url}&application_name=shared") for _ in range(5)]
+        with named[0].transaction() as writer:
+            writer.execute("INSERT INTO step (name, at) VALUES (?, ?)", ("a", 1))
+            assert len(opened[0].rows(sql)) == 1
+            assert steps(named[1]) == {}  # which takes a second one meanwhile
+            assert len(opened[0].rows(sql)) == 2
+        for each in named:
+            put(each, "b", 1)
+        assert len(opened[0].rows(sql)) == 2
+        named[0].close()
+        assert self._soon(lambda: opened[0].rows(sql) == [])
+        put(named[1], "c", 1)  # and the others go on
+        del each, named, writer
+        assert self._soon(lambda: opened[0].rows(sql) == [])
+        opened[0].close()
+
+    @staticmethod
+    def _soon(holds: Callable[[], bool]) -> bool:
+        until = time.monotonic() + 10
+        while not holds() and time.monotonic() < until:
+            time.sleep(0.01)
+        return holds()
+
+    def test_a_killed_holder_lets_go_of_its_lock(self, tmp_path: Path) -> None:
+        database = self.open(tmp_path)
+        command = [sys.executable, "-c", HOLD_AND_HANG, database._url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"ready\n"
+            with pytest.raises(StillLocked):
+                database.exclusive("routes", 0.0).__enter__()
+            holder.kill()
+        with database.exclusive("routes", 10.0):
+            put(database, "after", 1)
+        database.close()
+
+    def test_a_lock_is_held_although_the_server_ends_idle_transactions(self, tmp_path: Path) -> None:
+        database = self.open(tmp_path)
+        impatient = PostgresDatabase(f"{database._url}%20-cidle_in_transaction_session_timeout%3D50")
+        with impatient.exclusive("routes"):
+            time.sleep(0.3)
+            with pytest.raises(StillLocked):
+                database.exclusive("routes", 0.0).__enter__()
+        database.close()
+        impatient.close()
+
+    def test_schemas_of_one_database_have_their_own_locks_and_numbers(self, tmp_path: Path) -> None:
+        one, other = self.open(tmp_path / "one"), self.open(tmp_path / "other")
+        before = one.changes()
+        with one.exclusive("routes", 0.0), other.exclusive("routes", 0.0):
+            put(other, "flights", 1)
+        assert one.changes() == before
+        one.close()
+        other.close()
+
+    def test_a_writer_sees_the_newest_although_the_server_prefers_old_snapshots(self, tmp_path: Path) -> None:
+        database = self.open(tmp_path)
+        strict = f"{database._url}%20-cdefault_transaction_isolation%3Dserializable"
+        one, other = PostgresDatabase(strict), PostgresDatabase(strict)
+        begun = threading.Event()
+
+        def count() -> None:
+            begun.set()
+            with other.transaction() as writer:
+                writer.execute("UPDATE step SET at = at + 1")
+            other.close()
+
+        put(one, "counter", 0)
+        with ThreadPoolExecutor(1) as threads:
+            with one.transaction() as writer:
+                counted = threads.submit(count)
+                assert begun.wait(30)
+                time.sleep(0.1)
+                writer.execute("UPDATE step SET at = at + 1")
+            counted.result()
+        assert steps(database) == {"counter": 2}
+        for each in (database, one):
+            each.close()
+
+    def test_what_a_server_cannot_keep_or_does_not_have_is_our_error(self, tmp_path: Path) -> None:
+        database = self.open(tmp_path)
+        with pytest.raises(EsteiraError, match=r"refused a write: .*NUL"):
+            put(database, "nul \x00", 1)
+        with pytest.raises(CorruptArtifact, match="no_such_table"):
+            database.rows("SELECT * FROM no_such_table")
+        put(database, "next", 1)
+        assert steps(database) == {"next": 1}
+        database.close()
+
+    def test_a_table_that_is_only_added_to_cannot_be_emptied(self, tmp_path: Path) -> None:
+        database = self.open(tmp_path)
+        put(database, "flights", 1)
+        database.append_only("step")
+        with pytest.raises(EsteiraError, match="never deleted"):
+            self._write(database, "TRUNCATE step")
+        assert steps(database) == {"flights": 1}
         database.close()
 
     def test_a_database_that_only_lets_read_is_unwritable(self, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from esteira.base.errors import BadInput
 from esteira.project.demo.play import GO_LIVE, MARK, Demo, Told, prepare
+from esteira.serving.routes import Arm, Routes, RouteStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +57,18 @@ def test_what_no_demo_made_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="holds something that no demo made; give another one with --folder"):
         prepare(tmp_path)
     assert names(tmp_path) == ["thesis.tex"]
+
+
+def test_a_state_store_elsewhere_that_holds_something_is_not_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESTEIRA_STORES_STATE", f"sqlite:{tmp_path}/production.db")
+    production = RouteStore(f"sqlite:{tmp_path}/production.db")
+    Demo(tmp_path / "demo", silent())
+    production.set(Routes("price", (Arm("champion", 1, "0" * 64, 1.0),)))
+    with pytest.raises(BadInput, match="unset ESTEIRA_STORES_STATE"):
+        Demo(tmp_path / "demo", silent())
+    assert production.names() == ["price"]
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:

@@ -191,7 +191,12 @@ project = Project(
     ],
     baseline="baseline",
     rollout=Canary(
-        (0.25, 1.0), timedelta(days=1), 40, timedelta(days=12), margin=0.05, max_latency_ratio=100
+        (0.25, 1.0),
+        bake=timedelta(days=1),
+        minimum=40,
+        max_duration=timedelta(days=12),
+        margin=0.05,
+        max_latency_ratio=100,
     ),
     monitors=[
         drift(false_alarms=1, per=timedelta(days=365), window=timedelta(days=2), minimum=50),

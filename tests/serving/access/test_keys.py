@@ -24,8 +24,8 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:{tmp_path}/state.db"
+def url(state_url: str) -> str:
+    return state_url
 
 
 @pytest.fixture
@@ -90,7 +90,8 @@ def test_an_unknown_role_is_an_unknown_name() -> None:
         new_key("shop", ["zzz"], created=NOW)
 
 
-def test_what_is_stored_is_the_digest_and_never_the_text(url: str, tmp_path: Path) -> None:
+def test_what_is_stored_is_the_digest_and_never_the_text(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path}/state.db"
     secret = add(url)
     assert set(KeyStore(url).by_digest()) == {digest_of(secret.text)}
     stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())

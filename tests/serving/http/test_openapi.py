@@ -8,8 +8,11 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from tests.serving.worlds import World, tree_model
 
 from esteira.serving.access.roles import NOBODY
+from esteira.serving.http.invocations import ID_HEADER
+from esteira.serving.http.oip import KEY_HEADER
 from esteira.serving.http.openapi import OPERATIONS, gateway_document
 from esteira.serving.http.routing import _FIXED, resolve
+from esteira.serving.splitting import ARM_HEADER, SEGMENT_HEADER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,3 +63,14 @@ def test_the_gateway_answers_with_its_document(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.deploy(tree_model(-1.0))
     assert json.loads(world.get("/openapi.json").body) == json.loads(json.dumps(gateway_document()))
+
+
+def test_the_headers_that_a_request_to_a_model_may_bring_are_in_the_document() -> None:
+    paths = gateway_document()["paths"]
+    split = {KEY_HEADER, SEGMENT_HEADER, ARM_HEADER}
+    for path, names in (("/invocations", {ID_HEADER, *split}), ("/v2/models/{model}/infer", split)):
+        said = {each["name"] for each in paths[path]["post"]["parameters"] if each["in"] == "header"}
+        assert said == names
+    asking = {path for path in paths if ARM_HEADER in str(paths[path])}
+    pinned = "/v2/models/{model}/versions/{version}/infer"
+    assert asking == {"/invocations", "/v2/models/{model}/infer", pinned}

@@ -16,7 +16,7 @@ from esteira.serving.access.roles import ADMIN, ANYBODY, Caller
 from esteira.serving.deployments import NoAuditTrail, Undeployable
 from esteira.serving.http import repository
 from esteira.serving.http.messages import Request, Route
-from esteira.serving.rollout.plan import CanaryPlan
+from esteira.serving.rollout.strategies import Canary
 from esteira.serving.routes import RoutesMoved
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def test_an_index_without_models_is_empty(tmp_path: Path) -> None:
 
 
 def test_a_rollout_under_way_is_a_conflict(desk: Desk) -> None:
-    desk.place.rollouts().start("late", 1, 2, CanaryPlan(), "try it")
+    desk.place.rollouts().start("late", 1, 2, Canary(), "try it")
     status, said = desk.load(version=2)
     assert status == 409
     assert "esteira rollback" in said["error"]

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from esteira.serving.http.rsgi import RsgiApplication
 from esteira.serving.http.site import Site
 from esteira.serving.lanes import Lanes
 from esteira.serving.live.availability import NotLoaded
+from esteira.serving.mirroring.plans import Plan
 from esteira.serving.pushes import PushTable
+from esteira.serving.routes import Shadow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -306,3 +309,28 @@ def test_closing_closes_what_was_opened(tmp_path: Path) -> None:
     application.__rsgi_del__(loop)
     loop.close()
     assert world.predictions.is_closed
+
+
+def test_what_was_answered_is_mirrored_after_the_reply_and_what_was_not_is_not(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    routes = world.deploy(tree_model(-1.0))
+    application, taken = application_of(world), list[tuple[str, bytes]]()
+    exchange, mirror = Exchange(BODY), world.gateway.mirror
+
+    def take(chosen: Any, door: str, _headers: object, body: bytes) -> None:
+        assert exchange.sent  # the caller has its answer by now
+        taken.append((f"{chosen.id} {door}", body))
+
+    mirror.take = take  # type: ignore[method-assign] # to see when it is called
+    headers = {"x-esteira-id": "f1"}
+    assert ask(application, Scope("POST", "/invocations", headers), exchange) == 200
+    assert taken == []
+    mirror.plans = {"late": Plan(replace(routes, shadows=(Shadow("next", 2, "b", 1.0),)))}
+    exchange = Exchange(BODY)
+    assert ask(application, Scope("POST", "/invocations", headers), exchange) == 200
+    for path, body in (("/invocations", b"{}"), ("/labels", b'[{"id":"f1","value":1}]')):
+        exchange = Exchange(body)
+        assert ask(application, Scope("POST", path, {}), exchange) in {202, 400}
+    exchange = Exchange()
+    assert ask(application, Scope("GET", "/v2", {}), exchange) == 200
+    assert taken == [("f1 mlflow", BODY)]

@@ -4,17 +4,21 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.serving.worlds import Kept, World, deployment, open_guard, tree_model
+from tests.serving.worlds import NOON, VIEWED, Kept, World, deployment, open_guard, tree_model
 
+from esteira.base.clock import to_micros
 from esteira.base.errors import ServiceUnreachable
+from esteira.features.views import FeatureView
 from esteira.serving.access.guard import NotAuthenticated
 from esteira.serving.gateway import Gateway
-from esteira.serving.http.messages import Request
+from esteira.serving.http.messages import Pending, Request
 from esteira.serving.http.routing import route_of
 from esteira.serving.http.site import Site
+from esteira.serving.lanes import Refused
 from esteira.serving.live.routes import LiveLimits
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ GOOD = (
     b'{"name":"carrier","shape":[1],"datatype":"BYTES","data":["UA"]}]}'
 )
 OPTIONAL_NAN = b'{"name":"gust","shape":[1],"datatype":"FP64","data":[NaN]},'
+INVOCATION = b'{"inputs":{"miles":1,"carrier":"UA"}}'
 PATHS = ["/v2/models/late/infer", "/v2/models/late/versions/1/infer", "/invocations", "/labels"]
 
 
@@ -287,3 +292,40 @@ def test_a_failure_after_the_model_was_found_is_counted_as_that_models(tmp_path:
     assert world.post(PATHS[0], GOOD).status == 500
     counted = world.metrics.read()["esteira_requests_total"]
     assert counted[("late", "1", "champion", "oip", "500")] == [1.0]
+
+
+def test_what_a_version_did_not_answer_is_logged_with_who_asked_and_why(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.deploy(tree_model(-1.0))
+    world.live.models["late"].champion.runtime = None  # whatever breaks in a model
+    assert (
+        world.post("/invocations", INVOCATION, {"x-esteira-id": "f1", "x-esteira-key": "ana"}).status == 500
+    )
+    (failed,) = world.failures.records
+    assert failed[:8] == ("f1", to_micros(NOON), "late", 1, "champion", 1, "ana", 500)
+    assert failed.reason.startswith("AttributeError: ")
+    assert 0 < failed.latency < 5
+
+
+def test_features_that_cannot_be_read_are_a_failure_before_the_model_was_asked(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.deploy(tree_model(-1.0, VIEWED))
+    view = FeatureView("weather", ("origin",), ("wind",), "weather")  # another one by now
+    world.online.write(view, pa.table({"origin": ["JFK"], "event_ts": [NOON], "wind": [7.5]}))
+    assert world.post("/invocations", b'{"inputs":{"miles":1,"origin":"JFK"}}').status == 503
+    (failed,) = world.failures.records
+    assert (failed.status, failed.version) == (503, 1)
+    assert failed.reason.startswith("FeaturesUnreadable: ")
+
+
+def test_what_the_caller_did_wrong_and_what_there_was_no_room_for_is_no_failure_of_a_version(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    world.deploy(tree_model(-1.0))
+    assert world.post("/invocations", b'{"inputs":{"miles":"far","carrier":"UA"}}').status == 400
+    assert world.post("/v2/models/nobody/infer", GOOD).status == 404
+    begun = world.site.begin(Request(route_of(PATHS[0]), {}, GOOD))
+    assert isinstance(begun, Pending)
+    assert world.site.fail(begun, Refused(429, "7 requests wait", 1, "full")).status == 429
+    assert world.failures.records == []

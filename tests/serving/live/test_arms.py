@@ -18,6 +18,7 @@ from esteira.features.views import FeatureView
 from esteira.pipelines.artifacts import ArtifactStore
 from esteira.registry.bundle import Model
 from esteira.registry.signature import Column, Signature, WrongInput
+from esteira.serving.combining import fallback
 from esteira.serving.costs import Cost
 from esteira.serving.decoders import RowDecoder
 from esteira.serving.live.arms import FeaturesUnreadable, LoadedArm, LoadedModel, SuppliedByView, load_arm
@@ -181,3 +182,13 @@ def test_a_model_that_can_never_see_a_missing_value_need_not_bear_one(artifacts:
 def test_a_model_that_cannot_bear_what_it_may_see_is_not_served(artifacts: ArtifactStore) -> None:
     with pytest.raises(EsteiraError, match="NaN"):
         loaded(artifacts, refusing_missing(Column("a", optional=True)))
+
+
+def test_where_nobody_waits_for_one_row_members_have_no_deadline(tmp_path: Path) -> None:
+    model = fallback({"deep": tree_model(-1.0), "fast": tree_model(-2.0)}, deadlines_ms={"deep": 1e-6})
+    artifacts = ArtifactStore(f"file:{tmp_path}")
+    arm = Arm("champion", 1, artifacts.put(model).digest, 1.0)
+    row = PLAIN.encode_row({"miles": 100, "carrier": "UA"})
+    patient = load_arm(arm, artifacts.folder, lambda _: pytest.fail("no views"), is_patient=True)
+    assert patient.runtime.predict_row(row) == tree_score(-1.0)
+    assert not patient.may_wait

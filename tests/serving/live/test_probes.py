@@ -12,6 +12,8 @@ from esteira.base.errors import BadInput
 from esteira.registry.bundle import Model
 from esteira.registry.signature import Column, Signature
 from esteira.registry.tensors import TensorSignature, TensorSpec
+from esteira.serving.combining import average
+from esteira.serving.costs import Cost
 from esteira.serving.live.probes import ROWS, UnfitToServe, check_rows, check_tensors, probe_rows
 from esteira.serving.runtimes import open_runtime
 
@@ -128,3 +130,33 @@ def test_tensors_are_compared_where_they_are_batched() -> None:
 def test_outputs_must_be_those_of_the_signature() -> None:
     with pytest.raises(UnfitToServe, match="'y' should have shape"):
         check_tensors(BATCHED, Tensors(name="z"))
+
+
+class Late(Twofold):
+    """A combination of two members of which the second is there only when a row comes alone."""
+
+    may_wait = True
+
+    def __init__(self, off: float = 0.0, *, is_late: bool = True) -> None:
+        super().__init__(off)
+        self._is_late = is_late
+
+    def predict_row_parts(self, row: list[float]) -> tuple[float, list[float]]:
+        return self._score, [0.25, 0.75]
+
+    def predict_parts(self, matrix: Any) -> Any:
+        parts = [0.25, np.nan if self._is_late else 0.75]
+        return self.predict(matrix), np.tile(parts, (len(matrix), 1))
+
+
+def test_a_member_that_is_late_once_says_nothing_against_its_combination() -> None:
+    cost = Cost()
+    check_rows(MODEL, Late(0.1), cost)
+    assert cost.of(1) == np.inf  # what a member is given up on costs says nothing of the next call
+    with pytest.raises(UnfitToServe, match="in a batch"):
+        check_rows(MODEL, Late(0.1, is_late=False))
+
+
+def test_a_combination_is_tried_as_any_model() -> None:
+    model = average({"a": tree_model(-1.0), "b": tree_model(1.0)}, deadlines_ms={"a": 60_000})
+    check_rows(model, open_runtime(model))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,3 +90,20 @@ def test_the_limit_holds_whatever_comes_and_the_least_recently_used_leave(
         if gone and stayed:
             assert max(before[each].used_at for each in gone) <= min(before[each].used_at for each in stayed)
         table.models[name].used_at = at + 1
+
+
+def test_only_an_arm_without_another_is_that_of_every_request() -> None:
+    champion, idle = Arm("champion", 1, "ab", 1.0), Arm("challenger", 2, "cd", 0.0)
+    held: Any = {arm.name: SimpleNamespace(version=str(arm.version)) for arm in (champion, idle)}
+    only = LiveModel(Routes("late", (champion,), segments=("beta",)), held).only
+    assert only is held["champion"]
+    assert LiveModel(Routes("late", (champion, idle)), held).only is None  # it can be asked by its name
+
+
+def test_outside_of_the_segments_every_key_is_the_champions() -> None:
+    arms = (Arm("champion", 1, "ab", 0.5), Arm("challenger", 2, "cd", 0.5))
+    held: Any = {arm.name: SimpleNamespace(version=str(arm.version)) for arm in arms}
+    live = LiveModel(Routes("late", arms, "s", segments=("beta",)), held)
+    keys = [f"k{n}" for n in range(50)]
+    assert {live.choose(key, "beta").version for key in keys} == {"1", "2"}
+    assert {live.choose(key, segment).version for key in keys for segment in ("", "other")} == {"1"}

@@ -4,6 +4,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from tests.serving.load.servers import HANG_UP, answered, serving, slowly
 
@@ -12,6 +13,8 @@ from esteira.serving.load.generator import Generator
 from esteira.serving.load.plan import Ask, LoadPlan
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from esteira.serving.load.plan import LoadReport
 
 OK = answered()
@@ -146,3 +149,19 @@ def test_a_server_that_goes_away_does_not_hold_the_load_up() -> None:
     assert report.answers == {200: 4}
     assert report.errors["closed"] >= 1
     assert report.errors["refused"] >= 1
+
+
+def test_each_of_several_things_is_asked_once_and_its_answer_kept(tmp_path: Path) -> None:
+    asks = tuple(Ask(f"/{number}", b"{}") for number in range(7))
+
+    def echo(_number: int, request: bytes) -> bytes:
+        path = request.split(b" ", 2)[1]
+        return answered(b"busy", status="503 busy") if path == b"/5" else answered(path)
+
+    with serving(echo) as server:
+        place = tmp_path / "answers"
+        report = loaded(server.url, asks=asks, connections=3, most_requests=7, seconds=60.0, keep=str(place))
+    kept = msgspec.msgpack.decode(place.read_bytes(), type=dict[int, bytes])
+    assert kept == {number: b"/%d" % number for number in range(7) if number != 5}
+    assert (report.sent, report.answers) == (7, {200: 6, 503: 1})
+    assert 0 < report.busy_s < 10

@@ -36,7 +36,7 @@ def test_a_load_without_bounds_is_refused(wrong: dict[str, object]) -> None:
 
 
 def report() -> LoadReport:
-    made = LoadReport(2.0, {200: 8, 429: 3, 500: 1}, {"timeout": 2}, {"no score": 1}, in_window=6)
+    made = LoadReport(2.0, {200: 8, 429: 3, 500: 1}, {"timeout": 2}, {"no score": 1}, in_window=6, busy_s=1.5)
     made.latency.record([0.1, 0.2])
     made.refusals.record([0.01])
     return made
@@ -58,6 +58,7 @@ def test_reports_of_one_time_add_up() -> None:
     both = report()
     both.merge(report())
     assert both.answers == {200: 16, 429: 6, 500: 2}
+    assert both.busy_s == 1.5  # they ran at one time
     assert (both.errors, both.wrong, both.in_window, both.seconds) == (
         {"timeout": 4},
         {"no score": 2},

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esteira.serving.rollout.sequences import exceeds_rate, mean_interval
+from esteira.serving.rollout.sequences import distance_bound, exceeds_rate, is_other_split, mean_interval
 
 
 def bayes_factor(observations: np.ndarray, spread: float) -> float:
@@ -108,3 +108,121 @@ def test_a_broken_arm_is_seen_within_a_few_requests() -> None:
 @given(st.integers(0, 10_000))
 def test_no_errors_are_never_too_many(trials: int) -> None:
     assert not exceeds_rate(0, trials, 0.01, 0.05)
+
+
+# ── both alphas ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("alpha", [0.001, 0.1, 0.3, 0.4, 0.44, 0.49, 0.499])
+def test_any_alpha_that_a_plan_may_have_gives_bounds(alpha: float) -> None:
+    found = mean_interval(np.random.default_rng(1).normal(size=200), alpha, 14, alpha / 10)
+    assert -math.inf < found.low < found.mean < found.high < math.inf
+
+
+def test_each_bound_has_an_alpha_of_its_own() -> None:
+    values = np.random.default_rng(2).normal(size=60)
+    both, strict = mean_interval(values, 0.05, 30, 0.001), mean_interval(values, 0.001, 30)
+    assert (both.high, both.low) == (mean_interval(values, 0.05, 30).high, strict.low)
+    assert both.low < mean_interval(values, 0.05, 30).low
+
+
+def test_the_lower_bound_keeps_its_smaller_error_under_every_look() -> None:
+    rows, alpha, low_alpha = 400, 0.2, 0.02
+    draws = np.random.default_rng(5).normal(size=(rows, 80))
+    low = high = 0
+    for row in draws:
+        found = [mean_interval(row[:n], alpha, 30, low_alpha) for n in range(2, 81)]
+        low += any(each.low > 0 for each in found)
+        high += any(each.high < 0 for each in found)
+    assert low <= most(rows, low_alpha)
+    assert high <= most(rows, alpha)
+    assert low < high
+
+
+def most(runs: int, alpha: float) -> float:
+    """As many false alarms as chance may give: three standard errors above nominal."""
+    return runs * alpha + 3 * math.sqrt(runs * alpha * (1 - alpha))
+
+
+# ── distributions ───────────────────────────────────────────────────────────────────────────────────────
+
+EVERY = 50  # requests between two looks
+
+
+def ever_apart(one: np.ndarray, other: np.ndarray, distance: float, alpha: float) -> bool:
+    return any(
+        distance_bound(one[: 10 * n], other[:n], alpha) > distance
+        for n in range(EVERY, len(other) + 1, EVERY)
+    )
+
+
+def test_two_samples_of_one_distribution_seldom_look_apart_at_any_look() -> None:
+    random, runs = np.random.default_rng(3), 200
+    alarms = sum(
+        ever_apart(random.beta(2, 5, 10_000), random.beta(2, 5, 1_000), 0.0, 0.05) for _ in range(runs)
+    )
+    assert alarms <= most(runs, 0.05)
+
+
+def test_the_bound_stays_below_the_true_distance_at_all_looks() -> None:
+    random, runs = np.random.default_rng(4), 200  # uniform on 0 to 1 and on 0.3 to 1.3: 0.3 apart
+    alarms = sum(
+        ever_apart(random.random(10_000), random.random(1_000) + 0.3, 0.3, 0.05) for _ in range(runs)
+    )
+    assert alarms <= most(runs, 0.05)
+
+
+def test_a_gross_shift_is_seen_within_a_few_hundred_scores() -> None:
+    random = np.random.default_rng(6)
+    near, far = random.beta(2, 5, 4_000), random.beta(8, 2, 400)
+    assert distance_bound(near, far, 0.001) > 0.5
+
+
+@given(
+    st.lists(st.floats(-5, 5), min_size=1, max_size=50), st.lists(st.floats(-5, 5), min_size=1, max_size=50)
+)
+def test_a_distance_is_symmetric_and_lies_between_nought_and_one(
+    one: list[float], other: list[float]
+) -> None:
+    found = distance_bound(np.array(one), np.array(other), 0.05)
+    assert found == distance_bound(np.array(other), np.array(one), 0.05)
+    assert 0 <= found < 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_too_few_scores_are_no_distance(count: int) -> None:
+    assert distance_bound(np.zeros(10_000), np.ones(count), 0.001) == 0
+
+
+# ── splits ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ever_other(hits: np.ndarray, share: float, alpha: float) -> bool:
+    counts = np.cumsum(hits)
+    looks = range(EVERY, len(hits) + 1, EVERY)
+    return any(is_other_split(n - int(counts[n - 1]), int(counts[n - 1]), share, alpha) for n in looks)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.5, 0.95])
+def test_a_split_as_intended_seldom_looks_broken_at_any_look(share: float) -> None:
+    random, runs = np.random.default_rng(8), 300
+    alarms = sum(ever_other(random.random(5_000) < share, share, 0.05) for _ in range(runs))
+    assert alarms <= most(runs, 0.05)
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.5, 0.45), (0.05, 0.03), (0.05, 0.1), (0.01, 0.0)])
+def test_a_broken_split_is_seen_in_time(share: float, found: float) -> None:
+    random, runs = np.random.default_rng(9), 50
+    assert all(ever_other(random.random(5_000) < found, share, 0.001) for _ in range(runs))
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_where_nothing_is_split_no_split_is_broken(share: float) -> None:
+    assert not is_other_split(500, 500, share, 0.001)
+    assert not is_other_split(0, 0, 0.5, 0.001)
+
+
+@given(st.integers(0, 10_000), st.integers(0, 10_000), st.floats(0.01, 0.99))
+def test_the_names_of_the_arms_do_not_matter(one: int, other: int, share: float) -> None:
+    there, back = is_other_split(one, other, share, 0.01), is_other_split(other, one, 1 - share, 0.01)
+    assert there == back

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +20,12 @@ from esteira.serving.access.roles import NOBODY
 from esteira.serving.lanes import Refused
 from esteira.serving.live.arms import FeaturesUnreadable
 from esteira.serving.live.availability import ModelUnavailable, NotLoaded
+from esteira.serving.mirroring.channel import Channel
+from esteira.serving.mirroring.messages import ASKED, Frames
+from esteira.serving.mirroring.plans import Plan
+from esteira.serving.routes import Shadow
 from esteira.serving.rpc import calls, service
-from esteira.serving.rpc.calls import Refusal
+from esteira.serving.rpc.calls import DeadlineOver, Refusal
 from esteira.serving.rpc.service import METHODS, Call, Method
 
 if TYPE_CHECKING:
@@ -243,9 +249,10 @@ def test_a_heavy_model_is_asked_in_its_lane_and_refuses_who_cannot_wait(world: W
 
 
 def _work(world: World) -> Any:
-    from esteira.serving.rpc.inference import infer
+    from esteira.serving.rpc.inference import ask, infer
 
-    return infer(world.gateway, inference(ROW), {}).work
+    request = inference(ROW)
+    return infer(ask(world.gateway, request, {}), request).work
 
 
 tensors = st.tuples(
@@ -286,3 +293,46 @@ def test_no_bytes_are_an_internal_error(asking: Asking, method: str, content: by
     answer = asking.ask(method, content)
     known = {"INVALID_ARGUMENT", "NOT_FOUND", "UNAUTHENTICATED"}
     assert not isinstance(answer, Refusal) or answer.status in known, answer
+
+
+def test_what_a_version_did_not_answer_is_logged_with_who_asked_and_why(world: World, asking: Asking) -> None:
+    world.live.models["late"].champion.runtime = None  # whatever breaks in a model
+    refusal = asking.ask("ModelInfer", inference(ROW, id="f1"), {"x-esteira-key": "ana"})
+    assert refusal.status == "INTERNAL"
+    (failed,) = world.failures.records
+    assert (failed.id, failed.key, failed.version, failed.status) == ("f1", "ana", 1, 500)
+    assert failed.arm == "champion"
+    assert failed.reason.startswith("AttributeError: ")
+
+
+@pytest.mark.parametrize("raised", [Refused(429, "7 wait", 1, "full"), DeadlineOver("the model was asked")])
+def test_what_there_was_no_room_or_time_for_is_no_failure_of_a_version(
+    world: World, asking: Asking, raised: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def score(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(asking.calls, "_score", score)
+    assert isinstance(asking.ask("ModelInfer", inference(ROW)), Refusal)
+    assert isinstance(asking.ask("ModelInfer", inference({"miles": ROW["miles"]})), Refusal)
+    assert world.failures.records == []
+
+
+def test_calls_that_were_answered_are_mirrored_and_others_are_not(world: World, asking: Asking) -> None:
+    routes = world.live.models["late"].routes
+    shadows = (Shadow("next", 2, "b", 1.0),)
+    mirror = world.gateway.mirror
+    mirror.plans = {"late": Plan(replace(routes, shadows=shadows))}
+    ours, theirs = socket.socketpair()
+    mirror.channel = Channel(ours)
+    request = inference(ROW, id="f1")
+    asking.ask("ModelInfer", request, {"x-esteira-key": "ana"})
+    asking.ask("ModelInfer", inference({"miles": ROW["miles"]}))
+    asking.ask("ServerLive")
+    mirror.beat()
+    found = [message for kind, message in Frames().feed(theirs.recv(1 << 16)) if kind == ASKED]
+    ((mirrored,),) = found
+    assert (mirrored.id, mirrored.key, mirrored.door) == ("f1", "ana", "grpc")
+    assert mirrored.body == request.SerializeToString()
+    theirs.close()
+    mirror.close(0.1)

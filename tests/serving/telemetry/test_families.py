@@ -22,5 +22,5 @@ def test_only_histograms_have_buckets_and_they_rise() -> None:
 
 def test_no_label_is_chosen_by_a_client_without_end() -> None:
     known = {"model", "version", "variant", "protocol", "code", "reason", "digest", "worker", "device"}
-    known |= {"log", "observer", "to", "python"}
+    known |= {"log", "observer", "to", "python", "outcome"}
     assert {label for family in FAMILIES for label in family.labels} <= known

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from esteira.base.databases.port import SqlDatabase
 
 _DATABASES = {
+    "postgres": "esteira.base.databases.postgresql:PostgresDatabase",
     "postgresql": "esteira.base.databases.postgresql:PostgresDatabase",
     "sqlite": "esteira.base.sqlite:Database",
 }

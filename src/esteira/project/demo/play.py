@@ -112,6 +112,17 @@ def _empty(folder: Path, keep: Path) -> None:
             path.unlink()
 
 
+def _untold(station: Station) -> Story:
+    """The story of a demo whose state is as empty as its folder, wherever a variable puts it."""
+    story = Story(station.state)
+    if story.events(newest=1) or station.routes.names():
+        raise BadInput(
+            "the state store of the settings holds what a folder of this demo does not; unset "
+            "ESTEIRA_STORES_STATE, or let it name an empty database"
+        )
+    return story
+
+
 class Demo:
     """One replay of the year. Use as a context: leaving it stops the gateway."""
 
@@ -120,7 +131,7 @@ class Demo:
             raise BadInput(f"the demo must end after {go_live:%Y-%m-%d}, found {end:%Y-%m-%d}")
         self.station: Station = open_station(prepare(folder), actor="esteira demo")
         self._told, self._go_live, self._end = told, go_live, end
-        self._story = Story(self.station.state)
+        self._story = _untold(self.station)
         self._stack = ExitStack()
         self._seconds = _Seconds()
         self._heard = 0

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from esteira.base.databases import open_database
 from esteira.base.errors import BadInput, NotFound, UnknownName
-from esteira.base.sqlite import Database
 from esteira.serving.access.roles import ROLES, Caller
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Mapping, Sequence
 
+    from esteira.base.databases.port import Record, Writer
     from esteira.base.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -37,9 +37,9 @@ _YEAR_10000 = 253_402_300_800_000_000  # UTC microseconds
 # A key in force has its name alone; one that was revoked stays, for the audit names it.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS api_keys (
-    id TEXT PRIMARY KEY, name TEXT NOT NULL, digest BLOB NOT NULL UNIQUE, roles TEXT NOT NULL,
-    models TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER, revoked INTEGER
-) STRICT;
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, digest BYTEA NOT NULL UNIQUE, roles TEXT NOT NULL,
+    models TEXT NOT NULL, created BIGINT NOT NULL, expires BIGINT, revoked BIGINT
+);
 CREATE UNIQUE INDEX IF NOT EXISTS one_key_of_a_name ON api_keys (name) WHERE revoked IS NULL;
 """
 
@@ -108,7 +108,7 @@ def new_key(
 
 
 class KeyStore:
-    """The keys of a project, without their texts. Raises: StorageUnwritable, CorruptArtifact.
+    """The keys of a project, without their texts. Raises: as `open_database`.
 
     >>> store = KeyStore("sqlite::memory:")
     >>> key, secret = new_key("shop", ["predict"], created=0)
@@ -118,7 +118,7 @@ class KeyStore:
     """
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url, _SCHEMA)
+        self._database = open_database(url, _SCHEMA)
 
     def add(self, key: ApiKey, secret: Secret) -> None:
         """Let a key in. Raises: BadInput (its name is another's)."""
@@ -126,9 +126,9 @@ class KeyStore:
             key.id, key.name, digest_of(secret.text), json.dumps(key.roles), json.dumps(key.models),
             key.created, key.expires, key.revoked,
         )  # fmt: skip
-        with self._database.transaction() as connection:
-            self._refuse_taken(connection, key.name)
-            connection.execute("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        with self._database.transaction() as writer:
+            self._refuse_taken(writer, key.name)
+            writer.execute("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def get(self, name: str) -> ApiKey:
         """The key of a name that was not revoked. Raises: NotFound."""
@@ -139,19 +139,18 @@ class KeyStore:
 
     def refuse_taken(self, name: str) -> None:
         """Raises: BadInput when a key that was not revoked has the name."""
-        with self._database.transaction() as connection:
-            self._refuse_taken(connection, name)
+        with self._database.transaction() as writer:
+            self._refuse_taken(writer, name)
 
     def revoke(self, key_id: str, at: int) -> None:
         """Shut a key out for good, from UTC microsecond `at`; a second time changes nothing."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "UPDATE api_keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (at, key_id)
-            )
+        with self._database.transaction() as writer:
+            writer.execute("UPDATE api_keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (at, key_id))
 
     def all(self) -> list[ApiKey]:
         """Every key that was ever made, oldest first."""
-        return [_key(row) for row in self._database.rows("SELECT * FROM api_keys ORDER BY created, rowid")]
+        sql = "SELECT * FROM api_keys ORDER BY created, revoked IS NULL, name, id"
+        return [_key(row) for row in self._database.rows(sql)]
 
     def by_digest(self) -> dict[bytes, ApiKey]:
         """Those that were not revoked, by the digest of their text."""
@@ -163,9 +162,9 @@ class KeyStore:
         return self._database.changes()
 
     @staticmethod
-    def _refuse_taken(connection: sqlite3.Connection, name: str) -> None:
+    def _refuse_taken(writer: Writer, name: str) -> None:
         sql = "SELECT id FROM api_keys WHERE name = ? AND revoked IS NULL"
-        if connection.execute(sql, (name,)).fetchone():
+        if writer.execute(sql, (name,)).fetchone():
             mend = f"choose another name, or first: esteira keys revoke {name}"
             raise BadInput(f"there is a key named {name!r} already; {mend}")
 
@@ -188,7 +187,7 @@ class KeyRing:
         """Take up what changed since the last look, and drop what expired.
 
         What expired by a clock that is then set back is valid again, as for whoever starts only now.
-        Raises: StorageUnwritable, CorruptArtifact.
+        Raises: as `open_database`.
         """
         if not self._from <= self._clock.micros() < self._until:
             self._sort_out()  # needs no store, so one that fails keeps no key alive
@@ -228,7 +227,7 @@ class KeyRing:
         }
 
 
-def _key(row: sqlite3.Row) -> ApiKey:
+def _key(row: Record) -> ApiKey:
     roles, models = json.loads(row["roles"]), json.loads(row["models"])
     times = row["created"], row["expires"], row["revoked"]
     return ApiKey(row["id"], row["name"], tuple(roles), tuple(models), *times)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from esteira.serving.gateway import encode
 from esteira.serving.http.arrays import tensors_of_json
 from esteira.serving.http.formats import UnfitRows, rows_of_csv, rows_of_json
 from esteira.serving.http.messages import JSON, TEXT, Pending, Response
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     Rows = Sequence[dict[str, Any]]
 
-ID_HEADER = "x-esteira-id"
+ID_HEADER, KIND_HEADER = "x-esteira-id", "content-type"
 _READERS: dict[str, Callable[[bytes, Signature], Rows]] = {
     JSON: rows_of_json,
     "text/csv": rows_of_csv,
@@ -39,23 +40,36 @@ _encode = msgspec.json.Encoder(enc_hook=lambda array: array.tolist()).encode
 def invoke(gateway: Gateway, request: Request) -> Response | Pending:
     """Answer POST /invocations with the gateway's default model. Raises: BadInput, NotFound."""
     get = request.headers.get
-    kind = get("content-type") or JSON
-    if kind != JSON:
-        kind, _, parameter = kind.lower().replace(" ", "").partition(";")
-        if kind not in _READERS or parameter not in {"", "charset=utf-8"}:
-            return Response(415, f"send one of {', '.join(_READERS)}, found {kind[:80]}".encode(), TEXT)
-    asked = gateway.ask(gateway.default(), get(ID_HEADER) or "", get(KEY_HEADER) or "")
-    return Pending(request, asked, _work(gateway, asked, kind, request.body), _reply)
+    said = get(KIND_HEADER)
+    kind = content_kind(said)
+    if kind is None:
+        return Response(415, f"send one of {', '.join(_READERS)}, found {str(said)[:80]}".encode(), TEXT)
+    name, key = get(ID_HEADER) or "", get(KEY_HEADER) or ""
+    request.tried = asked = gateway.ask(gateway.default(), name, key, headers=request.headers)
+    return Pending(request, asked, work_of(asked, kind, request.body), _reply)
 
 
-def _work(gateway: Gateway, asked: Asked, kind: str, body: bytes) -> Work:
+def content_kind(said: str | None) -> str | None:
+    """The content type that a header says, None for one that is not spoken.
+
+    >>> content_kind("Text/CSV; charset=utf-8"), content_kind(None)
+    ('text/csv', 'application/json')
+    """
+    if not said or said == JSON:
+        return JSON
+    kind, _, parameter = said.lower().replace(" ", "").partition(";")
+    return kind if kind in _READERS and parameter in {"", "charset=utf-8"} else None
+
+
+def work_of(asked: Asked, kind: str, body: bytes) -> Work:
+    """What a body of a content type asks of a version. Raises: BadInput, FeaturesUnreadable."""
     loaded = asked.loaded
     if loaded.tensors is not None:
         if kind != JSON:
             raise UnfitRows(f"the model takes tensors, which {kind} has not; send {JSON}")
         return loaded.tensors_work(tensors_of_json(body, loaded.tensors))
     if kind != JSON:
-        return ColumnsWork(gateway.encode(asked, _READERS[kind](body, loaded.signature)))
+        return ColumnsWork(encode(asked, _READERS[kind](body, loaded.signature)))
     decoder = loaded.decoder
     rows: Rows | None = None
     if decoder.is_direct:
@@ -65,7 +79,7 @@ def _work(gateway: Gateway, asked: Asked, kind: str, body: bytes) -> Work:
             return ColumnsWork(vectors)
     else:
         rows = decoder.values(body)
-    return ColumnsWork(gateway.encode(asked, rows_of_json(body, loaded.signature) if rows is None else rows))
+    return ColumnsWork(encode(asked, rows_of_json(body, loaded.signature) if rows is None else rows))
 
 
 def _reply(answer: Answer) -> Response:

@@ -62,7 +62,8 @@ class Request(msgspec.Struct, gc=False):
     query: str = ""  # what follows the question mark
     started: float = 0.0  # perf_counter seconds: when its body was there
     caller: Caller = ANYBODY  # once that is known
-    asked: Asked | None = None  # once a model was found
+    asked: Asked | None = None  # once a model was found and the request was read
+    tried: Asked | None = None  # once a model was found
 
     @property
     def model(self) -> str:

@@ -13,7 +13,14 @@ from urllib.parse import quote
 from esteira.base.errors import NotFound
 from esteira.serving.http.messages import json_response
 from esteira.serving.http.models import tensors_of
-from esteira.serving.http.openapi import BASE, OPERATIONS, PINNED, document_of, operation_of
+from esteira.serving.http.openapi import (
+    BASE,
+    OPERATIONS,
+    PINNED,
+    document_of,
+    operation_of,
+    parameters_of,
+)
 from esteira.serving.http.openapi_schemas import NUMBER, SCHEMAS, TENSOR, a_list, an_object
 
 if TYPE_CHECKING:
@@ -57,6 +64,9 @@ def model_document(name: str, version: str, arm: LoadedArm, *, is_default: bool)
             path = path.replace(hole, text)
         operation = operation_of(each, body)
         operation.pop("parameters", None)
+        headers = [parameter for parameter in parameters_of(each) if parameter["in"] == "header"]
+        if headers:
+            operation["parameters"] = headers
         paths[path] = {each.method: operation | {"operationId": f"{each.method} {path}"}}
     said = f"Version {arm.version} of {name}, a model of {'tensors' if arm.tensors else 'columns'}."
     return document_of(name, said, paths)

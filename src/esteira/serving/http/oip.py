@@ -17,6 +17,7 @@ import numpy as np
 from esteira.base.errors import BadInput, UnknownName
 from esteira.registry.columns import WrongInput
 from esteira.registry.tensors import TensorSpec
+from esteira.serving.gateway import encode
 from esteira.serving.http.arrays import array_of
 from esteira.serving.http.binary import BYTES_TYPE, LENGTH_HEADER, SIZE, arrays_of, split_body
 from esteira.serving.http.columns import Tensor, matrix_of, rows_of
@@ -82,20 +83,30 @@ _encode = msgspec.json.Encoder().encode
 
 def infer(gateway: Gateway, request: Request) -> Pending:
     """Answer POST /v2/models/{model}[/versions/{version}]/infer. Raises: BadInput, NotFound."""
-    body, raw, header = request.body, b"", request.headers.get(LENGTH_HEADER)
-    if header is not None:
-        body, raw = split_body(header, body)
-    infer = decode(_decoder, body)
+    infer, raw = read(request.body, request.headers.get(LENGTH_HEADER))
     key = infer.parameters.get("key") or request.headers.get(KEY_HEADER) or ""
     if not isinstance(key, str):
         raise BadInput(f"parameters.key must be a text, found {str(key)[:40]!r}")
-    asked = gateway.ask(request.model, infer.id, key, request.version)
-    _check_outputs(asked.loaded, infer.outputs)
-    arrays = {} if header is None else arrays_of(infer.inputs, raw)
-    work = _work(gateway, asked, infer.inputs, arrays)
+    request.tried = asked = gateway.ask(request.model, infer.id, key, request.version, request.headers)
+    work = work_of(asked, infer, raw)
     if asked.loaded.tensors is None and not infer.parameters and not infer.outputs:
         return Pending(request, asked, work, _reply_scores)
     return Pending(request, asked, work, partial(_reply, infer))
+
+
+def read(body: bytes, header: str | None) -> tuple[InferRequest, bytes | None]:
+    """The JSON of a body, and the bytes after it where `header` says how long it is. Raises: BadInput."""
+    if header is None:
+        return decode(_decoder, body), None
+    body, raw = split_body(header, body)
+    return decode(_decoder, body), raw
+
+
+def work_of(asked: Asked, infer: InferRequest, raw: bytes | None) -> Work:
+    """What an inference asks of a version. Raises: BadInput, UnknownName, FeaturesUnreadable."""
+    _check_outputs(asked.loaded, infer.outputs)
+    arrays = {} if raw is None else arrays_of(infer.inputs, raw)
+    return _work(asked, infer.inputs, arrays)
 
 
 def _check_outputs(loaded: LoadedArm, outputs: Sequence[Requested]) -> None:
@@ -105,9 +116,7 @@ def _check_outputs(loaded: LoadedArm, outputs: Sequence[Requested]) -> None:
             raise UnknownName("output", output.name[:80], known)
 
 
-def _work(
-    gateway: Gateway, asked: Asked, inputs: Sequence[Tensor], arrays: Mapping[str, NDArray[Any]]
-) -> Work:
+def _work(asked: Asked, inputs: Sequence[Tensor], arrays: Mapping[str, NDArray[Any]]) -> Work:
     loaded = asked.loaded
     if loaded.tensors is not None:
         _refuse_doubled(inputs)
@@ -117,7 +126,7 @@ def _work(
         vectors = matrix_of(inputs[0], arrays.get(inputs[0].name), loaded.signature)
         if vectors is not None:
             return ColumnsWork(vectors)
-    return ColumnsWork(gateway.encode(asked, rows_of(inputs, arrays)))
+    return ColumnsWork(encode(asked, rows_of(inputs, arrays)))
 
 
 def _refuse_doubled(inputs: Sequence[Tensor]) -> None:

@@ -11,9 +11,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from esteira.serving.access.roles import ADMIN, NOBODY, OBSERVE, PREDICT, REPORT, ROLES
+from esteira.serving.gateway import LONGEST_NAME
+from esteira.serving.http.invocations import ID_HEADER
 from esteira.serving.http.messages import JSON, json_response
 from esteira.serving.http.models import VERSION
+from esteira.serving.http.oip import KEY_HEADER
 from esteira.serving.http.openapi_schemas import SCHEMAS, reference
+from esteira.serving.splitting import ARM_HEADER, SEGMENT_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,9 +44,16 @@ RESPONSES: Mapping[int, str] = {
     503: "not now: nothing is loaded, a store does not answer, or the gateway is overloaded",
     504: "the model did not answer in time",
 }
+# What a request to a model may say besides its body.
+_HEADERS: Mapping[str, str] = {
+    KEY_HEADER: "What the split is sticky by, such as a customer; the prediction's id when absent.",
+    SEGMENT_HEADER: "The segment that the request is of: a rollout may split the requests of some alone.",
+    ARM_HEADER: "An arm by its name, instead of the split; one that is not there is ignored.",
+}
 _KEYED = (401, 403, 503)
 _BODY = (400, 408, 413)
 _SCORED = (429, 504)
+_NAME = {"type": "string", "maxLength": LONGEST_NAME}
 _KEYS: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}]
 
 
@@ -62,6 +73,11 @@ class Operation(NamedTuple):
     def protocol(self) -> str:
         """How its errors look."""
         return "mlflow" if self.path in {"/invocations", "/ping", "/health", "/version"} else "oip"
+
+    @property
+    def asks_a_model(self) -> bool:
+        """Whether its answer is a prediction."""
+        return 429 in self.statuses
 
 
 def _of_model(
@@ -178,16 +194,30 @@ def operation_of(each: Operation, body: Document | None = None) -> Document:
     }
     if each.need != NOBODY:
         found["description"] = f"Takes the role `{each.need}`: {ROLES[each.need]}."
-    names = re.findall(r"{(\w+)}", each.path)
-    if names:
-        found["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-            for name in names
-        ]
+    parameters = parameters_of(each)
+    if parameters:
+        found["parameters"] = parameters
     if each.body:
         content: Document = {JSON: body or {"schema": reference(each.body)}}
         content |= {kind: {} for kind in each.others}
         found["requestBody"] = {"required": each.body not in {"Any", "Change"}, "content": content}
+    return found
+
+
+def parameters_of(each: Operation) -> list[Document]:
+    """The holes of an operation's path, and the headers that it follows."""
+    found: list[Document] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        for name in re.findall(r"{(\w+)}", each.path)
+    ]
+    if each.asks_a_model:
+        headers = dict(_HEADERS)
+        if each.protocol == "mlflow":
+            headers = {ID_HEADER: "The prediction's id; made when absent.", **headers}
+        found += [
+            {"name": name, "in": "header", "description": said, "schema": _NAME}
+            for name, said in headers.items()
+        ]
     return found
 
 

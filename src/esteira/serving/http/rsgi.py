@@ -71,7 +71,7 @@ class RsgiApplication:
 
     def __init__(self, site: Site, lanes: Lanes, closing: Callable[[], None], *, deadline_s: float) -> None:
         self.site, self._lanes, self._closing, self._deadline_s = site, lanes, closing, deadline_s
-        self._draining = site.gateway.live.draining
+        self._draining, self._mirror = site.gateway.live.draining, site.gateway.mirror
         self._loop = asyncio.get_running_loop
         self._beside = ThreadPoolExecutor(_BESIDE, "beside")  # what waits: for the disk, for other workers
         self._late_s = 0.0  # how much later than it asked for the loop comes back to us
@@ -82,6 +82,7 @@ class RsgiApplication:
     def __rsgi_init__(self, loop: AbstractEventLoop) -> None:
         self._beat(loop, monotonic())
         self._look(loop)
+        self._mirror.attach(loop)
 
     def __rsgi_del__(self, loop: AbstractEventLoop) -> None:
         self._beside.shutdown(wait=False, cancel_futures=True)  # what it does may wait for others
@@ -106,7 +107,10 @@ class RsgiApplication:
                 return  # it did not come whole, or too late, and was told so
         request.started = perf_counter()
         answer = self._answer(request)
-        self._send(exchange, answer if isinstance(answer, Response) else await answer)
+        response = answer if isinstance(answer, Response) else await answer
+        self._send(exchange, response)
+        if self._mirror.plans and request.asked is not None and response.status == 200:
+            self._mirror.take(request.asked, request.route.protocol, request.headers, request.body)
 
     def _answer(self, request: Request) -> Response | Later:
         """The response, or what it has to be waited for."""

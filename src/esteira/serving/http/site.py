@@ -71,7 +71,11 @@ class Site:
         except Exception as raised:
             if may_wait and isinstance(raised, NotLoaded):
                 raise
-            return self._answered(request, self._of_error(route, told_to(request.caller, raised)))
+            failure = told_to(request.caller, raised)
+            response = self._of_error(route, failure)
+            if request.tried is not None and response.status >= 500:
+                self.gateway.failed(request.tried, response.status, failure)
+            return self._answered(request, response)
         if isinstance(found, Pending):
             request.asked = found.asked
             return found
@@ -104,10 +108,13 @@ class Site:
 
     def fail(self, pending: Pending, raised: Exception) -> Response:
         """The response to a request whose model did not answer."""
-        if isinstance(raised, Refused):
-            self.gateway.metrics.refused.add((pending.asked.model, raised.why))
-        request = pending.request
-        return self._answered(request, self._of_error(request.route, raised))
+        request, asked = pending.request, pending.asked
+        response = self._of_error(request.route, raised)
+        if isinstance(raised, Refused):  # for want of room or time: no version has been asked
+            self.gateway.metrics.refused.add((asked.model, raised.why))
+        else:
+            self.gateway.failed(asked, response.status, raised)
+        return self._answered(request, response)
 
     def _nothing_there(self, request: Request) -> Response:
         path, route = request.path[:200], request.route

@@ -11,6 +11,7 @@ from esteira.base.errors import BadInput, CorruptArtifact, EsteiraError, Unknown
 from esteira.features.stores.port import ViewChanged
 from esteira.registry.bundle import Model
 from esteira.registry.columns import WrongInput
+from esteira.serving.combining.files import without_deadlines
 from esteira.serving.costs import Cost
 from esteira.serving.decoders import RowDecoder
 from esteira.serving.live.probes import check_rows, check_tensors
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
     Bundles = Callable[[str], Path]  # the folder of a bundle, by its digest
     Readers = Callable[[tuple[ViewRef, ...]], OnlineReader]
+
+
+_APART = frozenset(("pyfunc",))
 
 
 class SuppliedByView(BadInput):
@@ -81,6 +85,8 @@ class LoadedArm:
             loaded.model.tensors,
         )
         self.decoder, self.cost = loaded.decoder, loaded.cost
+        # It may hang whatever it has cost: in a process of its own, or with members that do.
+        self.may_wait = self.platform in _APART or getattr(loaded.runtime, "may_wait", False)
         self.calls = 0  # that were done at once; some of them teach the cost
         self.counts: Counts | None = None  # once somebody has asked it
         self._loaded, self._reader = loaded, loaded.reader
@@ -154,9 +160,10 @@ class LoadedArm:
         return UnknownName("column", stranger[:80], self._known)  # names are compared, so none is endless
 
 
-def load_arm(arm: Arm, bundles: Bundles, readers: Readers) -> LoadedArm:
+def load_arm(arm: Arm, bundles: Bundles, readers: Readers, *, is_patient: bool = False) -> LoadedArm:
     """Load a version, check its digest, warm it up and see that it is fit to serve.
 
+    If `is_patient`, members of a combination have no deadline.
     Raises: NotFound, CorruptArtifact, MissingExtra, UnknownName, UnfitToServe.
     """
     folder = bundles(arm.digest)
@@ -169,7 +176,7 @@ def load_arm(arm: Arm, bundles: Bundles, readers: Readers) -> LoadedArm:
         tensor_runtime = open_tensor_runtime(model)
         check_tensors(model.tensors, tensor_runtime, cost)
     else:
-        runtime = open_runtime(model)
+        runtime = open_runtime(without_deadlines(model) if is_patient else model)
         check_rows(model, runtime, cost)
     reader = readers(model.signature.views) if model.signature.views else None
     kept = replace(model, files={})  # the runtime has what it needs of them

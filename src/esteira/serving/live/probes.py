@@ -62,11 +62,10 @@ def check_rows(model: Model, runtime: Runtime, cost: Cost | None = None) -> None
     Raises: UnfitToServe, and what the runtime raises. A runtime that `judges_rows` may refuse them: its
     model has rules that no signature can say, as that a number is whole.
     """
-    rows = probe_rows(model.signature.columns)
+    rows, may_wait = probe_rows(model.signature.columns), getattr(runtime, "may_wait", False)
     try:
-        alone = np.array([runtime.predict_row(row) for row in rows.tolist()])
-        together = runtime.predict(rows)
-        if cost is not None:
+        alone, together = _of_combination(runtime, rows) if may_wait else _two_ways(runtime, rows)
+        if cost is not None and not may_wait:  # a member that is given up on costs nothing, until it is back
             _time(runtime, rows, cost)
     except BadInput as refused:
         if not getattr(runtime, "judges_rows", False):
@@ -74,6 +73,22 @@ def check_rows(model: Model, runtime: Runtime, cost: Cost | None = None) -> None
         log.info("a version could not be tried", extra={"reason": str(refused)})
         return
     _compare(alone, together, is_exact=getattr(runtime, "is_exact", True))
+
+
+def _two_ways(runtime: Runtime, rows: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+    return np.array([runtime.predict_row(row) for row in rows.tolist()]), runtime.predict(rows)
+
+
+def _of_combination(runtime: Any, rows: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:  # noqa: ANN401 - a runtime that has parts
+    """The same of a combination with deadlines: of rows for which its members gave the same both times.
+
+    A member that was late once makes another score, which says nothing against the combination.
+    """
+    each = [runtime.predict_row_parts(row) for row in rows.tolist()]
+    alone, parts_alone = (np.array(found) for found in zip(*each, strict=True))
+    together, parts = runtime.predict_parts(rows)
+    is_same = ((parts_alone == parts) | (np.isnan(parts_alone) & np.isnan(parts))).all(axis=1)
+    return alone, np.where(is_same, together, alone)
 
 
 def _time(runtime: Runtime, rows: NDArray[np.float64], cost: Cost) -> None:

@@ -42,8 +42,8 @@ class LiveModel:
         self.routes, self.arms = routes, arms  # the arms by name
         self.by_version: Mapping[str, LoadedArm] = {each.version: each for each in arms.values()}
         self.size, self.gpu_bytes = size, gpu_bytes  # bytes of memory, as far as is known
-        # The arm of every key, where no split has to be asked.
-        self.only = arms.get(CHAMPION) if len(routes.bounds) == 1 else None
+        # The arm of every request, where there is no other: one with no share can still be asked by name.
+        self.only = arms.get(CHAMPION) if len(routes.arms) == 1 else None
         self.used_at = 0.0  # when it was asked last: who was not for longest leaves first, in a short memory
 
     @property
@@ -51,8 +51,10 @@ class LiveModel:
         """The arm that is always there."""
         return self.arms[CHAMPION]
 
-    def choose(self, key: str) -> LoadedArm:
-        """The arm of a key."""
+    def choose(self, key: str, segment: str = "") -> LoadedArm:
+        """The arm of a key; in a segment whose requests are not split it is the champion."""
+        if not self.routes.is_inside(segment):
+            return self.champion
         return self.arms[choose(self.routes, key).name]
 
 

@@ -9,10 +9,14 @@ from __future__ import annotations
 import socket
 from collections import deque
 from contextlib import suppress
+from pathlib import Path
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from esteira.base.errors import ServiceUnreachable
+from esteira.base.files import write_atomic
 from esteira.base.optional import load
 from esteira.serving.load.arrivals import due_times
 from esteira.serving.load.plan import LoadReport
@@ -61,23 +65,27 @@ class Generator:
         ]
         self._order = plan.order or tuple(range(len(plan.asks)))
         self._check: Callable[[int, bytes, int], str] | None = load(plan.check) if plan.check else None
+        self._kept: dict[int, bytes] | None = {} if plan.keep else None
         self._poller, self._lanes = Poller(), dict[int, Lane]()
         self._idle: deque[Lane] = deque()
         self._missing = 0  # connections that could not be opened
         self._turn = 0
-        self._begin = self._end = self._look = 0.0
+        self._begin = self._end = self._look = self._last = 0.0
         self._taken: list[float] = []
         self._refused: list[float] = []
         self.report = LoadReport(plan.seconds)
 
     def run(self) -> LoadReport:
-        """Warm up, load, wait for what is in flight. Raises: ServiceUnreachable, NotHttp."""
+        """Warm up, load, wait for what is in flight, keep the answers if that is wanted.
+
+        Raises: ServiceUnreachable, NotHttp, StorageUnwritable.
+        """
         spent = process_time()
         try:
             self._idle.extend(self._open() for _ in range(self._plan.connections))
         except OSError as refused:
             raise ServiceUnreachable("the server", self._plan.url, str(refused)) from refused
-        start = perf_counter()
+        self._last = start = perf_counter()
         self._begin = start + self._plan.warmup_s
         self._end = self._begin + self._plan.seconds
         try:
@@ -91,6 +99,9 @@ class Generator:
                 lane.socket.close()
         self._fold()
         self.report.sent, self.report.cpu_seconds = self._turn, process_time() - spent
+        self.report.busy_s = self._last - start
+        if self._kept is not None:
+            write_atomic(Path(self._plan.keep), msgspec.msgpack.encode(self._kept))
         return self.report
 
     def _closed_loop(self) -> None:
@@ -184,7 +195,7 @@ class Generator:
             self._answered(lane, status, perf_counter())
 
     def _answered(self, lane: Lane, status: int, now: float) -> None:
-        lane.is_busy = False
+        lane.is_busy, self._last = False, now
         if (now if self._is_closed else lane.due) >= self._begin:
             self._count(lane, status, now)
         elif now >= self._begin and status < 300:
@@ -202,6 +213,8 @@ class Generator:
         if 200 <= status < 300:
             report.in_window += now <= self._end
             self._taken.append(now - lane.due)
+            if self._kept is not None:
+                self._kept[lane.asked] = lane.responses.body
             if len(self._taken) > _FOLD:
                 self._fold()
         elif status in {429, 503}:

@@ -50,6 +50,7 @@ class LoadPlan:
     timeout_s: float = 10.0
     most_requests: int = 100_000_000
     check: str = ""  # "module:function", called with (status, body, place in `asks`): "" or what is wrong
+    keep: str = ""  # a file for the newest answer 2xx to each of `asks`: msgpack, place → body
     seed: int = 7
 
     def __post_init__(self) -> None:
@@ -79,6 +80,7 @@ class LoadReport:
     in_window: int = 0  # answers 2xx that came within the window
     sent: int = 0  # requests, those of the warm-up too
     cpu_seconds: float = 0.0  # of the generator, for all that it sent
+    busy_s: float = 0.0  # from the first request, of the warm-up or not, to the last answer
 
     @property
     def throughput(self) -> float:
@@ -112,6 +114,7 @@ class LoadReport:
         self.in_window += other.in_window
         self.sent += other.sent
         self.cpu_seconds += other.cpu_seconds
+        self.busy_s = max(self.busy_s, other.busy_s)
 
     def to_plain(self) -> dict[str, Any]:
         """As JSON values."""
@@ -125,6 +128,7 @@ class LoadReport:
             "in_window": self.in_window,
             "sent": self.sent,
             "cpu_seconds": self.cpu_seconds,
+            "busy_s": self.busy_s,
         }
 
     @classmethod
@@ -140,4 +144,5 @@ class LoadReport:
             plain["in_window"],
             plain["sent"],
             plain["cpu_seconds"],
+            plain["busy_s"],
         )

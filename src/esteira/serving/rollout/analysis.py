@@ -3,115 +3,60 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esteira.base.clock import to_micros
-from esteira.serving.rollout.sequences import Interval, exceeds_rate, mean_interval
+from esteira.serving.rollout.guards import harm, labels_alpha
+from esteira.serving.rollout.sequences import Interval, mean_interval
+from esteira.serving.rollout.verdict import Verdict
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from numpy.typing import NDArray
 
-    from numpy.typing import ArrayLike, NDArray
-
-    from esteira.serving.rollout.plan import CanaryPlan
-
-VerdictKind = Literal["promote", "roll back", "hold", "widen"]
-_LEAST_TIMED = 100  # requests before a ratio of latencies means anything
-_SURE = 1e-15  # a probability of exactly 0 or 1 would make one mistake infinitely bad
+    from esteira.serving.rollout.evidence import Evidence
+    from esteira.serving.rollout.plan import RolloutPlan
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How the challenger's arm behaves, whatever its predictions are worth."""
-
-    requests: int = 0
-    errors: int = 0  # of these requests
-    nonfinite: int = 0  # scores that are no number
-    latency_ratio: float | None = None  # median of the challenger over median of the champion
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
-    """Both models on all labelled predictions since the rollout began, whichever arm answered them.
-
-    `at` and `differences` are parallel, shape (n,): when each prediction was made, in UTC microseconds,
-    and its log loss under the challenger minus that under the champion (see `paired_losses`).
-    """
-
-    step: int  # from 0
-    started_at: datetime
-    step_since: datetime
-    now: datetime
-    at: NDArray[np.int64]
-    differences: NDArray[np.float64]
-    health: Health = field(default_factory=Health)
-
-    @property
-    def labelled(self) -> int:
-        return len(self.differences)
-
-    @property
-    def labelled_in_step(self) -> int:
-        return int(np.count_nonzero(self.at >= to_micros(self.step_since)))
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What to do now, why, and the mean difference of losses it rests on (below 0: challenger better)."""
-
-    kind: VerdictKind
-    reason: str
-    interval: Interval
-
-    def facts(self) -> dict[str, object]:
-        """The verdict as JSON values; a bound that is infinite yet is null."""
-        found = self.interval
-        bounds = {"mean": found.mean, "low": found.low, "high": found.high}
-        finite = {name: value if math.isfinite(value) else None for name, value in bounds.items()}
-        return {"verdict": self.kind, "reason": self.reason, **finite, "observations": found.observations}
-
-
-def paired_losses(labels: ArrayLike, champion: ArrayLike, challenger: ArrayLike) -> NDArray[np.float64]:
-    """Log loss of the challenger minus that of the champion, row by row; below 0 the challenger is better.
-
-    Shapes: all (n,), labels 0 or 1, scores probabilities of 1. Unit: nats. A score that is no number
-    stays one in the result.
-    >>> paired_losses([1, 0], [0.5, 0.5], [0.5, 0.25]).round(3).tolist()
-    [0.0, -0.405]
-    """
-    truth = np.asarray(labels, np.float64)
-    before, after = (np.clip(np.asarray(s, np.float64), _SURE, 1 - _SURE) for s in (champion, challenger))
-    losses: NDArray[np.float64] = truth * np.log(before / after) + (1 - truth) * np.log(
-        (1 - before) / (1 - after)
-    )
-    return losses
-
-
-def analyse(evidence: Evidence, plan: CanaryPlan) -> Verdict:
+def analyse(evidence: Evidence, plan: RolloutPlan, *, is_paused: bool = False) -> Verdict:
     """Judge a rollout as it stands; looking every minute is as valid as looking once.
 
-    - roll back: the challenger's arm is unhealthy, or it is worse with evidence, or its time is over;
-    - promote: last step, and it is better with evidence;
+    - roll back: a check after the deployment failed, a guard fires, it is worse with evidence, or its time
+      is over;
+    - promote: at the last step, when the plan's goal is reached;
     - widen: enough was seen at this step, and harm beyond the plan's margin is excluded;
-    - hold: anything else, silence and too few labels first of all.
+    - hold: anything else, silence and too few predictions first of all. A rollout that is paused, or whose
+      plan is not automatic, holds where others would widen or promote; the advice says so.
     """
     interval = _interval(evidence, plan)
-    for judge in (_unhealthy, _worse, _ready, _overdue):
+    for judge in (_broken, _harmful, _worse, _ready, _overdue):
         verdict = judge(evidence, plan, interval)
         if verdict is not None:
-            return verdict
+            is_held = verdict.kind != "roll back" and (is_paused or not plan.automatic)
+            return _held(verdict, is_paused=is_paused) if is_held else verdict
     return Verdict("hold", _missing(evidence, plan, interval), interval)
 
 
-def _interval(evidence: Evidence, plan: CanaryPlan) -> Interval:
+def _held(verdict: Verdict, *, is_paused: bool) -> Verdict:
+    why = "paused" if is_paused else f"ready to {verdict.kind} by hand"
+    return replace(verdict, kind="hold", reason=f"{why}; {verdict.reason}", advice=verdict.kind)
+
+
+def _interval(evidence: Evidence, plan: RolloutPlan) -> Interval:
+    """Where the mean difference lies, by blocks of time; by keys, where they ask again and that is wider."""
+    alphas = plan.alpha, plan.planned_observations, labels_alpha(plan)
     observations = evidence.differences
     if plan.block and evidence.labelled:
         observations = _blocks(evidence, plan.block)
-    return mean_interval(observations, plan.alpha, plan.planned_observations)
+    found = mean_interval(observations, *alphas)
+    if evidence.keys is None or len(np.unique(evidence.keys)) == evidence.labelled:
+        return found
+    by_key = mean_interval(_summed(evidence.differences, evidence.keys), *alphas)
+    low, high = min(found.low, by_key.low), max(found.high, by_key.high)
+    return Interval(found.mean, low, high, min(found.observations, by_key.observations))
 
 
 def _blocks(evidence: Evidence, block: timedelta) -> NDArray[np.float64]:
@@ -119,78 +64,122 @@ def _blocks(evidence: Evidence, block: timedelta) -> NDArray[np.float64]:
 
     Predictions of one storm fail together, so rows are no independent witnesses: on the flights of 2013,
     intervals that count rows call two seeds of one model different. Blocks longer than labels take nearly
-    are. The newest block is left out: its labels are still coming.
+    are. The newest block is left out: its labels are still coming. Nor are the rows of one key independent:
+    whoever asks again brings the same habits, and in an experiment always to the same version.
     """
     since_start = evidence.at - to_micros(evidence.started_at)
-    _, number = np.unique(since_start // (block // timedelta(microseconds=1)), return_inverse=True)
-    sums = np.bincount(number, weights=evidence.differences)[:-1].astype(np.float64)
-    sizes = np.bincount(number)[:-1]
-    return sums / sizes.mean() if len(sizes) else sums
+    number = since_start // (block // timedelta(microseconds=1))
+    is_over = number < number.max()
+    return _summed(evidence.differences[is_over], number[is_over])
 
 
-def _unhealthy(evidence: Evidence, plan: CanaryPlan, interval: Interval) -> Verdict | None:
-    health, reason = evidence.health, ""
-    spoilt = health.nonfinite + int(np.count_nonzero(~np.isfinite(evidence.differences)))
-    if spoilt:
-        reason = f"{spoilt} scores of the challenger are no numbers"
-    elif exceeds_rate(health.errors, health.requests, plan.max_error_rate, plan.alpha):
-        allowed = f"more than {plan.max_error_rate:.1%} allowed"
-        reason = f"{health.errors} of {health.requests} requests failed, {allowed}"
-    elif (health.latency_ratio or 0) > plan.max_latency_ratio and health.requests >= _LEAST_TIMED:
-        allowed = f"more than {plan.max_latency_ratio:g} allowed"
-        reason = f"the challenger takes {health.latency_ratio:.1f} times as long as the champion, {allowed}"
+def _summed(differences: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The sum of each group, in units of an average group."""
+    _, number = np.unique(groups, return_inverse=True)
+    sums = np.bincount(number, weights=differences).astype(np.float64)
+    return sums / np.bincount(number).mean() if len(sums) else sums
+
+
+def _broken(evidence: Evidence, plan: RolloutPlan, interval: Interval) -> Verdict | None:
+    del plan
+    if not evidence.broken:
+        return None
+    more = f", and {len(evidence.broken) - 1} more" if len(evidence.broken) > 1 else ""
+    return Verdict("roll back", f"a check after the deployment failed: {evidence.broken[0]}{more}", interval)
+
+
+def _harmful(evidence: Evidence, plan: RolloutPlan, interval: Interval) -> Verdict | None:
+    reason = harm(evidence, plan)
     return Verdict("roll back", reason, interval) if reason else None
 
 
-def _worse(evidence: Evidence, plan: CanaryPlan, interval: Interval) -> Verdict | None:
+def _worse(evidence: Evidence, plan: RolloutPlan, interval: Interval) -> Verdict | None:
     if evidence.labelled < plan.minimum or interval.low <= 0:
         return None
-    return Verdict("roll back", f"the challenger is worse: log loss {_spelt(interval)}", interval)
+    return Verdict("roll back", f"the challenger is worse: {_spelt(interval, plan)}", interval)
 
 
-def _ready(evidence: Evidence, plan: CanaryPlan, interval: Interval) -> Verdict | None:
+def _ready(evidence: Evidence, plan: RolloutPlan, interval: Interval) -> Verdict | None:
     if _unseen(evidence, plan):
         return None
-    if evidence.step == plan.steps - 1:
-        reason = f"the challenger is better: log loss {_spelt(interval)}"
-        return Verdict("promote", reason, interval) if interval.high < 0 else None
+    if _is_last(evidence, plan):
+        return _won(plan, interval)
+    if plan.goal == "healthy":
+        return None if _is_overdue(evidence, plan) else Verdict("widen", "no guard fires", interval)
     if interval.high >= plan.margin or _is_overdue(evidence, plan):
         return None
-    return Verdict("widen", f"no harm beyond {plan.margin:g}: log loss {_spelt(interval)}", interval)
+    return Verdict("widen", f"no harm beyond {plan.margin:g}: {_spelt(interval, plan)}", interval)
 
 
-def _overdue(evidence: Evidence, plan: CanaryPlan, interval: Interval) -> Verdict | None:
+def _won(plan: RolloutPlan, interval: Interval) -> Verdict | None:
+    if plan.goal == "healthy":
+        return Verdict("promote", "no guard fires", interval)
+    if interval.high < 0:
+        return Verdict("promote", f"the challenger is better: {_spelt(interval, plan)}", interval)
+    if plan.goal == "harmless" and interval.high < plan.margin:
+        return Verdict("promote", f"no harm beyond {plan.margin:g}: {_spelt(interval, plan)}", interval)
+    return None
+
+
+def _overdue(evidence: Evidence, plan: RolloutPlan, interval: Interval) -> Verdict | None:
     if not _is_overdue(evidence, plan):
         return None
-    reason = f"no evidence of being better within {_days(plan.max_duration)}: log loss {_spelt(interval)}"
+    if plan.goal == "healthy":
+        seen = f"{evidence.asked_in_step} of {plan.minimum} predictions"
+        reason = f"only {seen} at this step within {_days(plan.max_duration)}"
+    else:
+        spelt = _spelt(interval, plan)
+        reason = f"no evidence of being {_aim(plan)} within {_days(plan.max_duration)}: {spelt}"
     return Verdict("roll back", reason, interval)
 
 
-def _is_overdue(evidence: Evidence, plan: CanaryPlan) -> bool:
+def _aim(plan: RolloutPlan) -> str:
+    return "better" if plan.goal == "better" else "no worse"
+
+
+def _is_overdue(evidence: Evidence, plan: RolloutPlan) -> bool:
     return evidence.now - evidence.started_at >= plan.max_duration
 
 
-def _unseen(evidence: Evidence, plan: CanaryPlan) -> str:
-    if evidence.labelled_in_step < plan.minimum:
-        return f"{evidence.labelled_in_step} of {plan.minimum} labelled predictions at this step"
+def _is_last(evidence: Evidence, plan: RolloutPlan) -> bool:
+    return plan.moves_freely or evidence.step == plan.steps - 1
+
+
+def _unseen(evidence: Evidence, plan: RolloutPlan) -> str:
+    """What there is too little of at this step, in words."""
+    if not evidence.is_validated:
+        return "its checks after the deployment have not been made yet"
+    if not plan.ladder[evidence.step] and not plan.mirrored:
+        return ""  # nobody asks it yet
+    if evidence.now < evidence.step_since:
+        return f"the clock was set back by {_days(evidence.step_since - evidence.now)}"
+    kind, seen = "labelled predictions", evidence.labelled_in_step
+    if plan.moves_freely:  # its share moves with every look, and no step is a new risk
+        seen = evidence.labelled
+    if plan.goal == "healthy":
+        kind, seen = "predictions", evidence.asked_in_step
+    if seen < plan.minimum:
+        where = "" if plan.moves_freely else " at this step"
+        return f"{seen} of {plan.minimum} {kind}{where}"
     baked = evidence.now - evidence.step_since
     return f"baked {_days(baked)} of {_days(plan.bake)}" if baked < plan.bake else ""
 
 
-def _missing(evidence: Evidence, plan: CanaryPlan, interval: Interval) -> str:
+def _missing(evidence: Evidence, plan: RolloutPlan, interval: Interval) -> str:
     if unseen := _unseen(evidence, plan):
         return unseen
-    if evidence.step == plan.steps - 1:
-        return f"not shown to be better yet: log loss {_spelt(interval)}"
-    return f"harm beyond {plan.margin:g} is not excluded yet: log loss {_spelt(interval)}"
+    if _is_last(evidence, plan):
+        return f"not shown to be {_aim(plan)} yet: {_spelt(interval, plan)}"
+    return f"harm beyond {plan.margin:g} is not excluded yet: {_spelt(interval, plan)}"
 
 
 def _days(span: timedelta) -> str:
     return f"{span / timedelta(days=1):.4g} days"
 
 
-def _spelt(interval: Interval) -> str:
-    if math.isinf(interval.low):
-        return f"not known yet from {interval.observations} observations"
+def _spelt(interval: Interval, plan: RolloutPlan) -> str:
+    what = plan.metric.replace("_", " ")
+    if math.isinf(interval.low) and math.isinf(interval.high):
+        return f"{what} not known yet from {interval.observations} observations"
     bounds = f"between {interval.low:+.4f} and {interval.high:+.4f}"
-    return f"{interval.mean:+.4f} per prediction, {bounds}, from {interval.observations} observations"
+    return f"{what} {interval.mean:+.4f} per prediction, {bounds}, from {interval.observations} observations"

@@ -99,11 +99,14 @@ class Calls:
             try:
                 response = await self._answer(call, content, left_s)
             except Exception as raised:  # noqa: BLE001 - a door: nothing passes it but a response
-                response = self.refusal(told_to(call.caller, raised))
+                response = self._fail(call, told_to(call.caller, raised))
         seconds = perf_counter() - started
         self._count(call, response.status if isinstance(response, Refusal) else "OK", seconds)
         if self._observers:
             self._tell(call, content, response, seconds)
+        mirror = self.service.gateway.mirror
+        if mirror.plans and call.tried is not None and call.answer is not None:
+            mirror.take(call.tried, PROTOCOL, call.headers, content)
         return response
 
     def close(self) -> None:
@@ -114,6 +117,14 @@ class Calls:
         self._closing()
         for observer in self._observers:
             observer.close()
+
+    def _fail(self, call: Call, raised: Exception) -> Refusal:
+        """The refusal of a call; that the version which was to answer did not is logged."""
+        refusal = self.refusal(raised)
+        is_its_own = not isinstance(raised, Refused | DeadlineOver)  # they come before a version is asked
+        if call.tried is not None and is_its_own and (call.is_read or refusal.code >= 500):
+            self.service.gateway.failed(call.tried, refusal.code, raised)
+        return refusal
 
     def refusal(self, raised: Exception) -> Refusal:
         """The refusal that an error is."""
@@ -135,6 +146,7 @@ class Calls:
                 found = service.handle(call, content)
         if isinstance(found, bytes):
             return found
+        call.is_read = True
         left_s = None if until is None else until - loop.time()
         if left_s is not None and left_s <= 0:
             raise DeadlineOver("the model was asked")

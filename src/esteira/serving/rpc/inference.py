@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from esteira.base.errors import BadInput, UnknownName
+from esteira.serving.gateway import encode
 from esteira.serving.http.columns import Tensor, matrix_of, rows_of
 from esteira.serving.http.models import tensors_of
 from esteira.serving.http.oip import KEY_HEADER, OUTPUT
 from esteira.serving.rpc.contents import arrays_of, fill
-from esteira.serving.rpc.messages import MESSAGES, plain
+from esteira.serving.rpc.messages import MESSAGES, parse, plain
 from esteira.serving.work import ColumnsWork
 
 if TYPE_CHECKING:
@@ -52,18 +53,27 @@ class Pending:
         return content
 
 
-def infer(gateway: Gateway, request: Message, headers: Headers) -> Pending:
-    """Read a request. Raises: NotFound, ModelUnavailable, BadInput, FeaturesUnreadable."""
+def ask(gateway: Gateway, request: Message, headers: Headers) -> Asked:
+    """The version that a request asks. Raises: NotFound, ModelUnavailable, BadInput."""
     key = plain(request.parameters).get("key") or headers.get(KEY_HEADER) or ""
     if not isinstance(key, str):
         raise BadInput(f"parameters.key must be a text, found {key!r}")
-    asked = gateway.ask(request.model_name, request.id, key, request.model_version)
+    return gateway.ask(request.model_name, request.id, key, request.model_version, headers)
+
+
+def infer(asked: Asked, request: Message) -> Pending:
+    """Read a request for a version. Raises: BadInput, FeaturesUnreadable."""
     outputs = tuple(_outputs(asked.loaded, request.outputs))
-    work = _work(gateway, asked, arrays_of(request))
+    work = _work(asked, arrays_of(request))
     return Pending(asked, work, outputs, bool(request.raw_input_contents))
 
 
-def _work(gateway: Gateway, asked: Asked, arrays: Mapping[str, NDArray[Any]]) -> Work:
+def work_of_bytes(asked: Asked, content: bytes) -> Work:
+    """What the bytes of a request ask of a version. Raises: BadInput, FeaturesUnreadable."""
+    return infer(asked, parse("ModelInferRequest", content)).work
+
+
+def _work(asked: Asked, arrays: Mapping[str, NDArray[Any]]) -> Work:
     loaded = asked.loaded
     if loaded.tensors is not None:
         return loaded.tensors_work(arrays)
@@ -72,7 +82,7 @@ def _work(gateway: Gateway, asked: Asked, arrays: Mapping[str, NDArray[Any]]) ->
         vectors = matrix_of(tensors[0], arrays[tensors[0].name], loaded.signature)
         if vectors is not None:
             return ColumnsWork(vectors)
-    return ColumnsWork(gateway.encode(asked, rows_of(tensors, arrays)))
+    return ColumnsWork(encode(asked, rows_of(tensors, arrays)))
 
 
 def _outputs(loaded: LoadedArm, asked: Message) -> Iterable[str]:

@@ -67,6 +67,7 @@ async def _serve(calls: Calls, listening: Listening) -> None:
     server.add_generic_rpc_handlers(_handlers(calls, ending))
     _bind(server, listening)
     await server.start()
+    calls.service.gateway.mirror.attach(loop)
     while not ending.is_set():
         listening.tick()
         await _within(ending, _TICK_S)

@@ -18,7 +18,7 @@ from esteira.serving.http.messages import Request, Route
 from esteira.serving.http.models import VERSION
 from esteira.serving.live.availability import ModelUnavailable, NotLoaded
 from esteira.serving.live.states import READY
-from esteira.serving.rpc.inference import Pending, infer, metadata
+from esteira.serving.rpc.inference import Pending, ask, infer, metadata
 from esteira.serving.rpc.messages import MESSAGES, parse, plain
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from esteira.serving.access.guard import Guard, Headers
     from esteira.serving.access.roles import Caller
-    from esteira.serving.gateway import Answer, Gateway
+    from esteira.serving.gateway import Answer, Asked, Gateway
     from esteira.serving.http.messages import Response
     from esteira.serving.rpc.messages import Message
 
@@ -45,11 +45,13 @@ class RepositoryRefused(EsteiraError):
 
 @dataclass(slots=True)
 class Call:
-    """One call: what came with it, who asks, and who answered, for the metrics."""
+    """One call: what came with it, who asks, which version was to answer, and which did."""
 
     method: str
     headers: Headers
     caller: Caller = ANYBODY
+    tried: Asked | None = None  # once a model was found
+    is_read: bool = False  # then what fails is the model
     answer: Answer | None = None
 
 
@@ -124,7 +126,8 @@ def _model_metadata(service: InferenceService, request: Message, _call: Call) ->
 
 
 def _model_infer(service: InferenceService, request: Message, call: Call) -> Pending:
-    return infer(service.gateway, request, call.headers)
+    call.tried = asked = ask(service.gateway, request, call.headers)
+    return infer(asked, request)
 
 
 def _index(service: InferenceService, request: Message, call: Call) -> Message:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from esteira.serving.runtimes.port import Runtime, TensorRuntime
 
 _RUNTIMES = {
+    "combined": "esteira.serving.runtimes.combined:CombinedRuntime",
     "lightgbm": "esteira.serving.runtimes.lightgbm:LightgbmRuntime",
     "lleaves": "esteira.serving.runtimes.lleaves:LleavesRuntime",
     "onnx": "esteira.serving.runtimes.onnx:OnnxRuntime",

@@ -84,6 +84,31 @@ FAMILIES = (
         "esteira_route_revision", "gauge", ("model",), "The routes in force, on the slowest worker.", "min"
     ),
     Family("esteira_route_failures_total", "counter", ("model",), "Routes that could not be loaded."),
+    Family(
+        "esteira_shadow_mirrored_total",
+        "counter",
+        ("model", "version"),
+        "Answered requests that a shadow was to be asked too.",
+    ),
+    Family(
+        "esteira_shadow_requests_total",
+        "counter",
+        ("model", "version", "outcome"),
+        "What became of them: answered, failed, dropped, or lost with a process that ended.",
+    ),
+    Family(
+        "esteira_shadow_queue_requests",
+        "gauge",
+        (),
+        "Answered requests in memory that are not yet handed to the shadows, or passed over.",
+    ),
+    Family(
+        "esteira_shadow_info",
+        "gauge",
+        ("model", "version", "variant", "digest"),
+        "Shadows: 1 when each worker's process can ask it.",
+        "min",
+    ),
     Family("esteira_prediction_log_dropped_total", "counter", (), "Predictions answered but not logged."),
     Family("esteira_label_log_dropped_total", "counter", (), "Labels accepted but not logged."),
     Family(

@@ -4,9 +4,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.compute as pc
 import pytest
-from tests.project.worlds import DAY, HOUR, LIVE, Days, answer, problems, rewrite
+from tests.project.worlds import active, champion, problems, shares
 
 from esteira.base.errors import BadInput, NotFound
 from esteira.governance.ledger import AuditLedger
@@ -15,60 +14,36 @@ from esteira.project.release import (
     CHAMPION,
     arm,
     deploy,
-    judge_and_register,
     set_routes,
-    train,
 )
-from esteira.project.ring import Ring
-from esteira.project.rolling import (
-    PairedEvidence,
+from esteira.project.rollouts.rolling import (
     apply_share,
     promote,
     resume,
     roll_back,
     settle,
-    start_canary,
+    start_rollout,
     stop,
     widen,
 )
-from esteira.project.station import open_station
 from esteira.project.verifying import verify
-from esteira.project.watch import predictions
 from esteira.registry.promotions import Promotion, PromotionIntents
 from esteira.serving.deployments import open_deployments
 from esteira.serving.rollout.state import Rollout, RolloutState, RolloutUnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from esteira.project.station import Station
 
 
-def shares(station: Station) -> dict[int, float]:
-    routes = station.routes.get("pump")
-    assert routes is not None
-    return {each.version: each.share for each in routes.arms}
-
-
-def active(station: Station) -> Rollout:
-    rollout = station.rollouts.active("pump")
-    assert rollout is not None
-    return rollout
-
-
-def champion(station: Station) -> int | None:
-    found = station.registry.alias("pump", CHAMPION)
-    return None if found is None else found.version
-
-
 def begun(station: Station) -> Rollout:
-    start_canary(station, 2, "by hand")
+    start_rollout(station, 2, "by hand")
     return active(station)
 
 
 def at_the_last_step(station: Station) -> Rollout:
-    start_canary(station, 2, "by hand")
+    start_rollout(station, 2, "by hand")
     return widen(station, active(station), "no harm")
 
 
@@ -111,7 +86,7 @@ def test_every_change_of_what_serves_is_decided_on_and_made_alone(
 
 
 def test_a_canary_begins_with_the_first_share_of_the_plan(two: Station) -> None:
-    routes = start_canary(two, 2, "by hand")
+    routes = start_rollout(two, 2, "by hand")
     assert [(a.name, a.version, a.share) for a in routes.arms] == [
         (CHAMPION, 1, 0.75),
         (CHALLENGER, 2, 0.25),
@@ -123,20 +98,20 @@ def test_a_canary_begins_with_the_first_share_of_the_plan(two: Station) -> None:
 
 
 def test_beginning_again_changes_nothing(two: Station) -> None:
-    first = start_canary(two, 2, "by hand")
-    assert start_canary(two, 2, "again") == first
+    first = start_rollout(two, 2, "by hand")
+    assert start_rollout(two, 2, "again") == first
     assert len(two.rollouts.history("pump")) == 1
 
 
 def test_the_champion_is_no_challenger(two: Station) -> None:
     with pytest.raises(BadInput, match="is the champion already"):
-        start_canary(two, 1, "by hand")
+        start_rollout(two, 1, "by hand")
 
 
 def test_without_a_champion_the_message_says_deploy(two: Station) -> None:
     two.settings.home.joinpath("state.db").unlink()
     with pytest.raises(NotFound, match="esteira deploy 2"):
-        start_canary(two, 2, "by hand")
+        start_rollout(two, 2, "by hand")
 
 
 def test_a_step_taken_already_is_not_taken_twice(two: Station) -> None:
@@ -162,7 +137,7 @@ def test_a_promotion_moves_alias_and_traffic(two: Station) -> None:
 
 
 def test_a_stopped_canary_leaves_the_champion_alone(two: Station) -> None:
-    start_canary(two, 2, "by hand")
+    start_rollout(two, 2, "by hand")
     assert stop(two, active(two), "worse").state is RolloutState.ROLLED_BACK
     assert (champion(two), shares(two)) == (1, {1: 1.0})
 
@@ -183,7 +158,7 @@ def test_a_late_second_promotion_does_not_undo_a_rollback(two: Station) -> None:
 
 
 def test_rolling_back_stops_the_canary_first(two: Station) -> None:
-    start_canary(two, 2, "by hand")
+    start_rollout(two, 2, "by hand")
     assert [a.version for a in roll_back(two, "stop").arms] == [1]
     assert two.rollouts.history("pump")[-1].state is RolloutState.ROLLED_BACK
 
@@ -274,7 +249,7 @@ def test_a_promotion_that_was_cut_off_is_completed(two: Station, cut: Callable[[
 
 
 def test_a_rollback_that_was_cut_off_is_completed(two: Station) -> None:
-    start_canary(two, 2, "by hand")
+    start_rollout(two, 2, "by hand")
     two.rollouts.finish(active(two), RolloutState.ROLLED_BACK, "worse")
     assert "no rollout is under way" in problems(verify(two))[0]
     resume(two)
@@ -283,7 +258,7 @@ def test_a_rollback_that_was_cut_off_is_completed(two: Station) -> None:
 
 
 def test_a_step_that_was_cut_off_reaches_the_traffic(two: Station) -> None:
-    start_canary(two, 2, "by hand")
+    start_rollout(two, 2, "by hand")
     two.rollouts.advance(active(two), "no harm")
     assert shares(two) == {1: 0.75, 2: 0.25}
     resume(two)
@@ -291,7 +266,7 @@ def test_a_step_that_was_cut_off_reaches_the_traffic(two: Station) -> None:
 
 
 def test_where_nothing_was_cut_off_resuming_writes_nothing(two: Station) -> None:
-    start_canary(two, 2, "by hand")
+    start_rollout(two, 2, "by hand")
     before = (len(two.audit.events(limit=1_000)), two.routes.get("pump"))
     resume(two)
     assert (len(two.audit.events(limit=1_000)), two.routes.get("pump")) == before
@@ -311,67 +286,7 @@ def test_a_pending_rollout_is_not_yet_in_the_routes(two: Station) -> None:
 
 
 def test_one_rollout_at_a_time(two: Station) -> None:
-    start_canary(two, 2, "by hand")
+    start_rollout(two, 2, "by hand")
     set_routes(two, (arm(CHAMPION, two.version(2), 1.0),), "somebody else")
     with pytest.raises(RolloutUnderWay):
-        start_canary(two, 1, "the other way round")
-
-
-# evidence
-
-
-def test_evidence_pairs_both_models_on_every_labelled_row(two: Station) -> None:
-    start_canary(two, 2, "by hand")
-    begun = two.clock.now()
-    answer(two, 2)
-    gathering = PairedEvidence(two, active(two))
-    evidence = gathering.gather(active(two), two.clock.now())
-    labels = two.tables.read("labels")
-    assert evidence.labelled == labels.num_rows
-    assert evidence.labelled_in_step == labels.num_rows
-    assert (evidence.differences != 0).any()
-    assert evidence.health.requests == 0  # the challenger's arm answered none of them
-    assert evidence.now - begun == 2 * DAY
-
-
-def test_evidence_grows_as_labels_come_and_scores_no_row_twice(two: Station) -> None:
-    start_canary(two, 2, "by hand")
-    gathering = PairedEvidence(two, active(two))
-    answer(two, 1)
-    first = gathering.gather(active(two), two.clock.now())
-    answer(two, 1)
-    later = gathering.gather(active(two), two.clock.now())
-    assert later.labelled > first.labelled
-    assert later.differences[: first.labelled].tolist() == first.differences.tolist()
-    fresh = PairedEvidence(two, active(two)).gather(active(two), two.clock.now())
-    assert sorted(fresh.differences.tolist()) == sorted(later.differences.tolist())
-
-
-@pytest.mark.slow
-def test_the_health_of_an_arm_is_of_its_own_answers(played: Station) -> None:
-    rollout = played.rollouts.history("pump")[-1]
-    health = PairedEvidence(played, rollout).gather(rollout, played.clock.now()).health
-    rows = played.tables.read("predictions", where=[("at", ">=", rollout.started_at)])
-    assert health.requests == pc.sum(pc.equal(rows["version"], rollout.challenger_version)).as_py()
-    assert health.nonfinite == 0
-    assert health.latency_ratio is not None
-
-
-@pytest.mark.slow
-def test_a_challenger_with_a_new_column_is_judged_by_its_own_answers_alone(fresh: Path) -> None:
-    rewrite(fresh, ("*(column for view in VIEWS for column in view.columns))", '"climate__heat")'))
-    ring = Ring(open_station(fresh))
-    ring.ingest(LIVE - HOUR)
-    ring.first_model()
-    rewrite(fresh, ('"firmware", "climate__heat")', '"firmware", "climate__heat", "pump_day__runs")'))
-    station = open_station(fresh)
-    judge_and_register(station, train(station))
-    start_canary(station, 2, "a new column")
-    with Days(station, LIVE + 2 * DAY) as days:
-        days.pass_by(2)
-        days.all_drained()
-    rollout = active(station)
-    evidence = PairedEvidence(station, rollout).gather(rollout, station.clock.now())
-    rows = predictions(station, rollout.started_at, station.clock.now())
-    own = pc.and_(pc.equal(rows["version"], 2), pc.is_valid(rows["label"]))
-    assert len(evidence.at) == pc.sum(own).as_py() > 0
+        start_rollout(two, 1, "the other way round")

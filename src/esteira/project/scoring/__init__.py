@@ -1,0 +1,1 @@
+"""A table of the project scored in chunks, resumable, into another table."""
