@@ -116,7 +116,7 @@ def test_a_path_that_states_do_not_allow_is_told(tmp_path: Path) -> None:
     class Station:
         rollouts = store
 
-    assert kills.illegal_path(Station(), begun) == ""  # type: ignore[arg-type]
+    assert kills.illegal_path(Station(), begun) == ""
     with store._database.transaction() as writer:  # as nobody may
         writer.execute("UPDATE rollouts SET step = 2")
-    assert "begins or ends wrongly" in kills.illegal_path(Station(), store.get(begun.id))  # type: ignore[arg-type]
+    assert "begins or ends wrongly" in kills.illegal_path(Station(), store.get(begun.id))

@@ -62,7 +62,7 @@ class Browser:
             transport = httpx.ASGITransport(self._app, raise_app_exceptions=False, client=(self._client, 1))
             url = f"http://{self._host}"
             async with httpx.AsyncClient(transport=transport, base_url=url, cookies=self.cookies) as client:
-                answer = await client.request(method, path, **more)  # type: ignore[arg-type]
+                answer = await client.request(method, path, **more)
                 self.cookies = client.cookies
                 return answer
 

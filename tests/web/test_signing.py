@@ -136,7 +136,7 @@ def test_a_session_ends_with_its_key(empty: Station) -> None:
 def test_a_session_ends_when_its_key_expires(empty: Station) -> None:
     keeper = Doorkeeper(empty)
     secret = keeper.sign_in(admin(empty))
-    empty.clock.advance(timedelta(days=1))  # type: ignore[attr-defined]
+    empty.clock.advance(timedelta(days=1))
     assert not keeper.visitor(signed(secret)).may_act
 
 

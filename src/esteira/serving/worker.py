@@ -174,11 +174,11 @@ def open_gateway(
 
 def _tick(gateway: Gateway, measure: Callable[[], None], keeper: Keeper, parent: int | None) -> None:
     """What a worker does fifty times a second, beside its requests."""
-    measure()
-    gateway.pushes.follow()
-    keeper.tick(gateway.live.models)
     if parent is not None and os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)  # end as if the parent had said so
+    measure()
+    keeper.tick(gateway.live.models)
+    gateway.pushes.follow()
 
 
 def open_keeper(settings: Settings, metrics: Metrics) -> Keeper:

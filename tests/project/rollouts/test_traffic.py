@@ -94,5 +94,5 @@ def test_a_shadow_is_told_by_its_own_logs(lived_copy: Station) -> None:
 def lived_copy(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Station:
     station = open_station(copy_of(lived(tmp_path_factory.getbasetemp()), tmp_path / "p"))
     abort(station, "another plan")
-    station.clock.advance(timedelta(minutes=1))  # type: ignore[attr-defined]
+    station.clock.advance(timedelta(minutes=1))
     return station

@@ -150,7 +150,7 @@ def test_rows_hold_as_long_as_they_do_for_the_model(late: Station) -> None:
 
 @on_demand(inputs={"miles": float, "weather__visib": float, "carrier": str})
 def rush(miles: float, weather__visib: float, carrier: str) -> dict[str, Any]:
-    return {"load": log1p(miles) / (1 + weather__visib), "is_ua": carrier == "UA"}  # noqa: F821
+    return {"load": log1p(miles) / (1 + weather__visib), "is_ua": carrier == "UA"}  # noqa: F821 - words of the subset
 
 
 def test_what_transforms_compute_of_views_is_what_a_gateway_computes(late: Station, tmp_path: Path) -> None:

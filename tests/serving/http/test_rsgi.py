@@ -321,7 +321,7 @@ def test_what_was_answered_is_mirrored_after_the_reply_and_what_was_not_is_not(t
         assert exchange.sent  # the caller has its answer by now
         taken.append((f"{chosen.id} {door}", body))
 
-    mirror.take = take  # type: ignore[method-assign] # to see when it is called
+    mirror.take = take  # to see when it is called
     headers = {"x-esteira-id": "f1"}
     assert ask(application, Scope("POST", "/invocations", headers), exchange) == 200
     assert taken == []

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.serving.worlds import World, deployment, tree_model, tree_score
 
-from esteira.base.errors import NotFound
+from esteira.base.errors import NotFound, StorageUnwritable
 from esteira.serving.live import assembly
+from esteira.serving.live import routes as following
 from esteira.serving.live.availability import ModelUnavailable
 from esteira.serving.live.routes import LiveLimits, LiveRoutes
 from esteira.serving.routes import Arm, Routes, RouteStore
@@ -260,3 +261,17 @@ def test_a_revision_that_all_serve_is_told(world: World) -> None:
     world.deploy(tree_model(-1.0))
     world.live.refresh()
     assert world.live.served_by_all("late") == 1
+
+
+def test_while_the_store_is_away_the_other_duties_of_a_worker_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks: list[int] = []
+
+    def away() -> None:
+        raise StorageUnwritable("state.db", "the server is away")
+
+    monkeypatch.setattr(world.live._uptake, "look", away)
+    monkeypatch.setattr(following, "AGAIN_S", 0.01)
+    world.live.watch(lambda: ticks.append(1))
+    assert until(lambda: len(ticks) >= 3)

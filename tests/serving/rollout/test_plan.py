@@ -89,7 +89,7 @@ def test_the_costs_of_a_plan_carry_its_threshold() -> None:
 
 
 def test_what_no_strategy_says_is_left_to_strategies() -> None:
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(TypeError, match="abstract"):
         RolloutPlan()
 
 

@@ -221,9 +221,9 @@ def at_once(*acts: object) -> list[object]:
     def run(place: int) -> None:
         gate.wait()
         try:
-            found[place] = acts[place]()  # type: ignore[operator]
+            found[place] = acts[place]()
         except EsteiraError as refused:
-            found[place] = refused  # type: ignore[call-overload]
+            found[place] = refused
 
     threads = [threading.Thread(target=run, args=(place,)) for place in range(len(acts))]
     for each in threads:

@@ -19,7 +19,7 @@ def test_the_facts_of_a_verdict_are_json_also_when_nothing_is_known() -> None:
 
 @pytest.mark.parametrize("kind", ["promote", "roll back", "hold", "widen"])
 def test_a_verdict_says_its_word_its_reason_and_its_numbers(kind: str) -> None:
-    facts = Verdict(kind, "why", Interval(-0.1, -0.2, 0.0, 7)).facts()  # type: ignore[arg-type]
+    facts = Verdict(kind, "why", Interval(-0.1, -0.2, 0.0, 7)).facts()
     assert facts == {
         "verdict": kind,
         "reason": "why",

@@ -52,7 +52,7 @@ class AskedModel:
         """What it says of some rows. Shapes: (rows, its columns) in, (rows,) out."""
         try:
             return self._settled_rows(many, *scores_of(self._scorer, matrix))
-        except Exception as failed:  # noqa: BLE001 - as above
+        except Exception as failed:  # noqa: BLE001 - of its failures the nodes know what to make
             many.fail(self.name, self._heard(failed))
             return np.full(len(matrix), nan)
 
@@ -150,7 +150,7 @@ class TimedMember(AskedModel):
         try:
             call = self._ask_rows(many, rows) if begun is None else begun[1]
             return self._settled_rows(many, *call.result())
-        except Exception as failed:  # noqa: BLE001 - as above
+        except Exception as failed:  # noqa: BLE001 - of its failures the nodes know what to make
             many.fail(self.name, self._heard(failed))
             return np.full(len(rows), nan)
 

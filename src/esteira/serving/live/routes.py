@@ -179,14 +179,21 @@ class LiveRoutes:
 
     def _follow(self, tick: Callable[[], None]) -> None:
         while not self._stop.wait(EVERY_S if self._uptake.is_settled else VOTING_S):
-            try:
-                with self._looking:
-                    self._uptake.look()
-                tick()
-                self._trimming.tick()
-            except Exception:
-                log.exception("routes could not be followed; trying again")
+            done = [self._is_done(act) for act in (self._look, tick, self._trimming.tick)]
+            if not all(done):  # what failed has held up none of the others
                 self._stop.wait(AGAIN_S)
+
+    def _look(self) -> None:
+        with self._looking:
+            self._uptake.look()
+
+    def _is_done(self, act: Callable[[], object]) -> bool:
+        try:
+            act()
+        except Exception:
+            log.exception("routes could not be followed; trying again")
+            return False
+        return True
 
     def _routes_of(self, name: str) -> Routes:
         if name in self._following.unloaded:

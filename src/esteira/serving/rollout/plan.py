@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from math import inf
@@ -28,7 +29,7 @@ class BadPlan(BadInput):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RolloutPlan:
+class RolloutPlan(ABC):
     """The evidence that a rollout asks for, and how often chance may pass for it.
 
     Predictions that share a storm, a bug or a holiday are right or wrong together. `block` should be longer
@@ -69,9 +70,9 @@ class RolloutPlan:
     # ── what the strategies say ─────────────────────────────────────────────────────────────────────────
 
     @property
+    @abstractmethod
     def ladder(self) -> tuple[float, ...]:
         """The challenger's share of the traffic at each step."""
-        raise NotImplementedError
 
     @property
     def mirrored(self) -> float:

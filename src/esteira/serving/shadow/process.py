@@ -129,7 +129,7 @@ class Line:
             if kind == ASKED:
                 self._asking.ask(message)  # type: ignore[arg-type] # its kind says what it is
             else:
-                self._say(of_held(self._versions.hold(message)))  # type: ignore[arg-type] # the same
+                self._say(of_held(self._versions.hold(message)))  # type: ignore[arg-type] # its kind says what it is
             faulthandler.cancel_dump_traceback_later()
 
     def _held(self) -> None:
