@@ -22,6 +22,11 @@ settings.load_profile("esteira")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The guides first: they take longest, and what is long and last is waited for by everybody."""
+    items.sort(key=lambda item: item.path.name != "test_guides.py")
+
+
 @pytest.fixture(autouse=True)
 def _quiet_doors() -> Iterator[None]:
     """A door that a test opens configures the logs of the process; the next test gets them as they were."""
